@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from schemas.caller_message import LONGEST_MESSAGE
+from schemas.feedback import Comment, Score
 from schemas.message import MOST, Id, JsonObject, Part, Text
 from schemas.question import Reply
 from schemas.stop import WorkStopped
@@ -33,6 +34,14 @@ class MessageRequest(CommandRequest):
     message_id: Id | None = Field(
         None, description="Idempotency key: the run takes a message with this id once. Default: a new one."
     )
+
+
+class FeedbackRequest(CommandRequest):
+    """Feedback on an ended run: if it solved the author's problem."""
+
+    solved: bool
+    score: Score | None = Field(None, description="From 1, useless, to 5, perfect.")
+    comment: Comment = Field("", description="For people; no agent is given it as an instruction.")
 
 
 class DecisionRequest(CommandRequest):

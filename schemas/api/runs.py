@@ -1,6 +1,7 @@
 """Runs: lists, the state of one, and what waits for a person."""
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import ConfigDict, Field, JsonValue, field_validator
 
@@ -8,6 +9,7 @@ from schemas.budget import Budget, Usage
 from schemas.caller_message import CallerMessage
 from schemas.error import ErrorInfo
 from schemas.event import State
+from schemas.feedback import Rating
 from schemas.message import Id, Instant, Part, Slug
 from schemas.plan import Plan
 from schemas.question import Delegation, Vote
@@ -43,6 +45,9 @@ class RunSummary(Part):
     waiting_since: Instant | None = Field(None, description="Time of its oldest open question.")
     over_budget: bool = Field(
         False, description="True if it has used 80 % of a limit of its budget, or ended because a limit was reached."
+    )
+    solved: Literal["yes", "no", "mixed"] | None = Field(
+        None, description="Feedback of people: if the run solved their problem; null without any."
     )
     held_up: str = Field(
         "",
@@ -234,6 +239,7 @@ class RunView(Part):
     messages: list[CallerMessage] = Field(
         default_factory=list, description="Messages that callers have added since it started."
     )
+    ratings: list[Rating] = Field(default_factory=list, description="Latest feedback of each person on the ended run.")
     parked: list[ParkedWork] = Field(default_factory=list, description="Work in progress that an operator has stopped.")
     absent: list[AbsentAgent] = Field(
         default_factory=list, description="Agents that hold up the run because they do not seem to be running."

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from schemas.approval import AddMessage, CarryOut, DelegateQuestion, HumanDecided, WithdrawAnswer
 from schemas.envelope import HEADER, REQUIRED, Envelope
 from schemas.event import RunEvent
+from schemas.feedback import Feedback
 from schemas.message import Message
 from schemas.publish.json_schemas import file_of
 from schemas.registry import TOPICS
@@ -246,7 +247,7 @@ def _texts(headers: Mapping[str, str]) -> dict[str, Any]:
     return {name: {"type": "string", "description": each} for name, each in headers.items()}
 
 
-SIGNED = (HumanDecided, WithdrawAnswer, DelegateQuestion, CarryOut, AddMessage)
+SIGNED = (HumanDecided, WithdrawAnswer, DelegateQuestion, CarryOut, AddMessage, Feedback)
 """Messages that require a signature."""
 
 SIGNATURE_HEADERS = {

@@ -6,6 +6,7 @@ from typing import Any
 from schemas import event as e
 from schemas import question_events as q
 from schemas import step_events as s
+from schemas.feedback import FeedbackGiven
 from schemas.log import RunChanged
 from schemas.registry import EVENTS
 from shared.audit import Draft
@@ -36,7 +37,7 @@ _KINDS: Mapping[Any, str] = (
         (q.HelpRequested, q.QuestionReminded, q.QuestionEscalated, q.QuestionExpired, s.StepAsked), QUESTION
     )
     | dict.fromkeys((q.HelpAnswered, q.AnswerGiven, q.AnswerWithdrawn, q.QuestionDelegated), DECISION)
-    | dict.fromkeys((q.QuestionEdited, e.EffectsApproved, e.ClaimReleased), DECISION)
+    | dict.fromkeys((q.QuestionEdited, e.EffectsApproved, e.ClaimReleased, FeedbackGiven), DECISION)
     | dict.fromkeys((e.PlanAccepted, e.PlanRefused, e.PlanDropped, e.ReviewGiven), PLAN)
     | dict.fromkeys((e.Spent, e.BudgetReached), SPENDING)
 )
@@ -179,6 +180,12 @@ def _failed(event: s.AttemptFailed) -> Values:
     return {"outcome": "failed", "facts": {"error": event.error.code, "final": event.final}}
 
 
+def _rated(event: FeedbackGiven) -> Values:
+    versions = {agent: each.model_dump(mode="json") for agent, each in event.agents.items() if each}
+    facts = {"person": event.person, "score": event.score, "type": event.task_type, "versions": versions}
+    return {"verdict": "solved" if event.solved else "not_solved", "outcome": "in_effect", "facts": facts}
+
+
 _COLUMNS: Mapping[type[e.RunEvent], Callable[[Any], Values]] = {
     e.RunStarted: _started,
     e.Moved: _moved,
@@ -188,6 +195,7 @@ _COLUMNS: Mapping[type[e.RunEvent], Callable[[Any], Values]] = {
     e.ReviewGiven: lambda event: {"verdict": "accepted" if event.accepted else "rejected"},
     e.EffectsApproved: lambda event: {"verdict": "approve", "outcome": "in_effect", "ref": event.digest},
     e.MessageAdded: lambda event: {"ref": event.message_id},
+    FeedbackGiven: _rated,
     s.StepDispatched: lambda event: {"facts": {"attempt": event.attempt, "versions": _versions(event)}},
     s.StepDone: _done,
     s.StepHandedOff: _handed,

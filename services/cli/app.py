@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, Entry] = {
     "withdraw": Entry("decide:withdraw", "Take back your own answer, as long as it has had no effect."),
     "delegate": Entry("decide:delegate", "Let another person answer a question in your place."),
     "say": Entry("control:say", "Add a message to a run at work."),
+    "feedback": Entry("feedback:feedback", "Say if a run solved your problem."),
     "cancel": Entry("control:cancel", "End a run."),
     "pause": Entry("control:pause", "Start no further step of a run until it is resumed."),
     "resume": Entry("control:resume", "Resume a paused run, or a failed one from the step that failed."),

@@ -6,6 +6,7 @@ from itertools import groupby
 from schemas import event as e
 from schemas import question_events as q
 from schemas.api.contents import RecordEntry, RecordView, RecordWrite
+from schemas.feedback import FeedbackGiven
 from services.gateway.dependencies import RunSnapshot
 from shared.blackboard import LiveEvent, keys, read_event_page
 from shared.service import Parts
@@ -35,6 +36,7 @@ SHOWN = (
     "questions",
     "caveats",
     "messages",
+    "ratings",
     "effected",
     "usage",
     "models",
@@ -53,6 +55,7 @@ _WRITTEN: Mapping[str, tuple[str, ...]] = {
     **{kind.wire_type(): ("questions",) for kind in _ABOUT_QUESTIONS},
     e.GuardrailTripped.wire_type(): ("caveats",),
     e.MessageAdded.wire_type(): ("messages",),
+    FeedbackGiven.wire_type(): ("ratings",),
     e.ActionsJudged.wire_type(): ("effected",),
     e.Spent.wire_type(): ("usage", "models"),
 }

@@ -105,6 +105,7 @@ def _view(run: Run, version: int, stops: Iterable[WorkStopped]) -> RunView:
         error=run.error,
         session=run.task.session,
         messages=run.messages,
+        ratings=run.ratings,
         parked=_parked(run, stops),
     )
 

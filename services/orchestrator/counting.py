@@ -9,6 +9,7 @@ from schemas import event as e
 from schemas import question_events as q
 from schemas import step_events
 from schemas.budget import Budget, Usage, by_limit
+from schemas.feedback import FeedbackGiven
 from shared.runs import ENDS, Run
 from shared.telemetry.metrics import Metrics
 
@@ -105,6 +106,15 @@ def _count_refused_answer(metrics: Metrics, run: Run, event: e.AnswerIgnored) ->
         metrics.answers_refused.labels(event.reason).inc()
 
 
+def _count_feedback(metrics: Metrics, run: Run, event: FeedbackGiven) -> None:
+    """Count a person's answer by agent and type of task, unless the same person has said the same before."""
+    if event.before is event.solved:
+        return
+    kind = metrics.task_type(event.task_type or "")
+    for agent in event.agents or {"": None}:
+        metrics.feedback.labels(agent, kind, "yes" if event.solved else "no").inc()
+
+
 _COUNTED: Mapping[type[e.RunEvent], Callable[[Metrics, Run, Any], None]] = {
     e.RunStarted: _count_start,
     e.Moved: _count_end,
@@ -115,4 +125,5 @@ _COUNTED: Mapping[type[e.RunEvent], Callable[[Metrics, Run, Any], None]] = {
     e.AnswerIgnored: _count_refused_answer,
     q.HelpRequested: _count_question,
     q.HelpAnswered: _count_decision,
+    FeedbackGiven: _count_feedback,
 }

@@ -4,6 +4,7 @@ from dataclasses import replace
 from secrets import token_hex
 
 from schemas.approval import AddMessage
+from schemas.feedback import LONGEST_COMMENT, Feedback
 from schemas.message import Message
 from schemas.task import Task
 from shared.access.tenants import grant, read_tenants
@@ -14,6 +15,7 @@ from shared.errors import InvalidMessage
 from shared.guardrails import Screening, read_policy, screened_task
 from shared.runs import Intake, run_id_for
 from shared.runs.messages import ScreenedMessage
+from shared.runs.tripped import ASK, REJECT, reasons
 from shared.telemetry import logs
 from shared.telemetry.propagation import current_traceparent
 from shared.telemetry.traces import set_attributes
@@ -45,6 +47,17 @@ def screened(order: AddMessage, settings: Settings) -> ScreenedMessage:
     screening = Screening(read_policy(settings.guardrails), "input", order.tenant)
     text = screening.text(order.text, f"message {order.message_id}"[:100])
     return ScreenedMessage(order.model_copy(update={"text": text}), tuple(screening.tripped))
+
+
+def screened_feedback(order: Feedback, settings: Settings) -> Feedback:
+    """Apply the guardrails of tasks to the comment. One that they stop is left out: the answer itself still counts."""
+    if not order.comment:
+        return order
+    screening = Screening(read_policy(settings.guardrails), "input", order.tenant)
+    text = screening.text(order.comment, "the feedback")
+    stopped = reasons(tuple(screening.tripped), ASK, REJECT)
+    kept = f"(left out by a guardrail: {stopped})" if stopped else text
+    return order.model_copy(update={"comment": kept[:LONGEST_COMMENT]})
 
 
 async def with_conversation(intake: Intake, conversations: Conversations) -> Intake:

@@ -14,13 +14,14 @@ import structlog
 from schemas.approval import AddMessage
 from schemas.error import ErrorInfo
 from schemas.event import AnswerIgnored, Moved
+from schemas.feedback import Feedback
 from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired
 from services.orchestrator.authority import Authority
 from services.orchestrator.changeset import Changeset, prepare
 from services.orchestrator.counting import Counting
 from services.orchestrator.deciding import Decidable, Decider, run_of
 from services.orchestrator.governing import governance_of
-from services.orchestrator.intake import message_of, screen, screened, with_conversation
+from services.orchestrator.intake import message_of, screen, screened, screened_feedback, with_conversation
 from services.orchestrator.outbox import publish_outbox
 from services.orchestrator.preconditions import require_turn
 from services.orchestrator.settings import OrchestratorSettings
@@ -71,6 +72,8 @@ class Orchestrator:
             message = await with_conversation(message, self.conversations)
         elif isinstance(message, AddMessage):
             message = await asyncio.to_thread(screened, message, self.parts.settings)
+        elif isinstance(message, Feedback):
+            message = await asyncio.to_thread(screened_feedback, message, self.parts.settings)
         await self._apply(delivery, message)
 
     async def _apply(self, delivery: Delivery, message: Decidable) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from schemas.approval import AddMessage, CarryOut, DelegateQuestion, HumanDecided, WithdrawAnswer
+from schemas.feedback import Feedback
 from schemas.message import Message, Slug
 from shared.access.signing import checked_public
 from shared.config import Strict, read_toml
@@ -85,7 +86,7 @@ def with_included(roles: Iterable[Role]) -> tuple[Role, ...]:
 
 SIGNED: Mapping[type[Message], Role] = {
     **dict.fromkeys((HumanDecided, WithdrawAnswer, DelegateQuestion, CarryOut), Role.DECIDE),
-    AddMessage: Role.SUBMIT,
+    **dict.fromkeys((AddMessage, Feedback), Role.SUBMIT),
 }
 """Orders that may permit acting calls, and the role they require: over Kafka they carry a signature."""
 

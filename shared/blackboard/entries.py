@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from schemas.api.runs import RunSummary
 from schemas.event import State
+from schemas.feedback import summary_of
 from schemas.question_events import HelpRequested
 from shared.blackboard.places import place_of
 from shared.blackboard.unreadable import UnreadableRun
@@ -272,6 +273,7 @@ def _row(run: Run, asked: datetime | None) -> RunSummary:
         retrying=is_retrying(run),
         waiting_since=asked,
         over_budget=over_budget(run),
+        solved=summary_of(run.ratings),
     )
 
 

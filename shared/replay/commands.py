@@ -8,6 +8,7 @@ from schemas import approval as a
 from schemas import event as e
 from schemas import question_events as q
 from schemas.event import RunEvent, State
+from schemas.feedback import Feedback, FeedbackGiven
 from schemas.message import Message
 from shared.runs import Run
 from shared.runs.messages import ScreenedMessage
@@ -67,12 +68,12 @@ def _moved(run: Run, event: e.Moved, about: dict[str, Any]) -> Iterator[Message]
 
 def _refused(run: Run, event: e.MoveRefused, about: dict[str, Any]) -> Iterator[Message]:
     match event.wanted:
-        case "cancel":
-            yield a.CancelRun(**about, reason=_UNUSED)
-        case "pause":
-            yield a.PauseRun(**about, reason=_UNUSED)
+        case "cancel" | "pause":
+            yield (a.CancelRun if event.wanted == "cancel" else a.PauseRun)(**about, reason=_UNUSED)
         case "resume":
             yield a.ResumeRun(**about)
+        case "give feedback":
+            yield Feedback(**about, solved=False)
         case "apply":
             yield a.CarryOut(**about, digest=_UNUSED)
         case "end the session":
@@ -109,6 +110,7 @@ _STATED: Mapping[type[RunEvent], Callable[[Run, Any, dict[str, Any]], Iterable[M
         a.ReleaseClaim(**by, resource=ev.resource, number=ev.number, reason=ev.reason)
     ],
     e.MessageAdded: lambda run, ev, by: [a.AddMessage(**by, message_id=ev.message_id, text=ev.text)],
+    FeedbackGiven: lambda run, ev, by: [Feedback(**by, solved=ev.solved, score=ev.score, comment=ev.comment)],
     e.Moved: _moved,
     e.MoveRefused: _refused,
 }

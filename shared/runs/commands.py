@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 from schemas import approval, event
 from schemas.error import ErrorInfo
 from schemas.event import ENDS, State
+from schemas.feedback import MOST_PEOPLE, MOST_TIMES, Feedback, FeedbackGiven, Rating
 from schemas.question import Kind, Terms
+from schemas.versions import Versions
 from shared.authorization import Subject
 from shared.runs.advance import advance
 from shared.runs.builder import DecisionBuilder
@@ -35,6 +37,8 @@ def refusal_of(run: Run, order: approval.Command, people: People, now: datetime)
             return _end_refusal(run, order.session)
         case approval.AddMessage():
             return message_refusal(run, order)
+        case Feedback():
+            return _feedback_refusal(run, order, people)
         case approval.ResumeRun() if run.state is State.FAILED and run.unapproved:
             return "people have not permitted its task: submit it again, and they are asked again"
     return None if _allows(run, order) else f"the run is {run.state}"
@@ -182,3 +186,48 @@ def _new_deadline(builder: DecisionBuilder) -> datetime:
     task = builder.run.task
     latest = builder.now + timedelta(seconds=task.budget.seconds)
     return min(latest, task.deadline) if task.deadline and task.deadline > builder.now else latest
+
+
+def _feedback_refusal(run: Run, order: Feedback, people: People) -> str | None:
+    """Return why the run takes no feedback of this person; None if it does."""
+    if not run.over:
+        return "the run has not ended: feedback is about its result"
+    earlier = _rating_of(run, people.person(order.by) or order.by)
+    if earlier is None and len(run.ratings) >= MOST_PEOPLE:
+        return f"the run has the feedback of {MOST_PEOPLE} people, the most it keeps"
+    if earlier is not None and earlier.times >= MOST_TIMES:
+        return f"{MOST_TIMES} times is the most that one person may give feedback on a run"
+    return None
+
+
+def give_feedback(builder: DecisionBuilder, order: Feedback) -> None:
+    """Record a person's feedback, with what the run was made with. It changes nothing else of the run."""
+    run = builder.run
+    if why := _feedback_refusal(run, order, builder.governance.people):
+        refuse(builder, order.by, "give feedback", why)
+        return
+    person = builder.governance.people.person(order.by) or order.by
+    earlier = _rating_of(run, person)
+    builder.record(
+        FeedbackGiven,
+        by=order.by,
+        person=person,
+        solved=order.solved,
+        before=earlier.solved if earlier else None,
+        score=order.score,
+        comment=order.comment,
+        task_type=run.task.type,
+        state=run.state.value,
+        agents=_agents(run),
+        models=run.models,
+        cost_usd=run.usage.cost_usd,
+        steps=len(run.steps),
+    )
+
+
+def _rating_of(run: Run, person: str) -> Rating | None:
+    return next((each for each in run.ratings if each.person == person), None)
+
+
+def _agents(run: Run) -> dict[str, Versions | None]:
+    return {each.step.agent: each.versions for each in run.steps.values() if each.status == "done"}

@@ -10,6 +10,7 @@ from schemas.acting import ActingCall
 from schemas.conversation import Conversation
 from schemas.error import ErrorInfo
 from schemas.event import ENDS, RunEvent, State
+from schemas.feedback import Feedback
 from schemas.message import Message
 from schemas.question import Kind
 from schemas.task import Shape, Task
@@ -234,6 +235,7 @@ _RULES: dict[type[Message | ScreenedMessage], Callable[[DecisionBuilder, Any], N
     approval.EndSession: commands.end_session,
     approval.ReleaseClaim: commands.release_claim,
     ScreenedMessage: add_message,
+    Feedback: commands.give_feedback,
     timer.DeadlinePassed: deadlines.deadline_passed,
     timer.WaitExpired: decisions.wait_expired,
     timer.QuestionDue: decisions.question_due,

@@ -10,6 +10,7 @@ from schemas.caller_message import CallerMessage
 from schemas.conversation import SessionEnd
 from schemas.error import ErrorInfo
 from schemas.event import ENDS
+from schemas.feedback import FeedbackGiven, rated
 from schemas.message import MOST_SECONDS
 from shared.runs import answered
 from shared.runs.digests import plan_digest
@@ -270,6 +271,7 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     **dict.fromkeys(q.QUESTION_EVENTS, answered.change_question),
     e.RunResumed: resume_run,
     e.MessageAdded: _add_message,
+    FeedbackGiven: lambda run, ev: {"ratings": rated(run.ratings, ev)},
     e.AnswerOutdated: _outdate,
     e.SessionEnded: lambda run, ev: {"session_end": SessionEnd(by=ev.by, at=ev.at)},
     e.EffectsApproved: approve_effects,

@@ -12,6 +12,7 @@ from schemas.caller_message import CallerMessage
 from schemas.conversation import Conversation, SessionEnd
 from schemas.error import ErrorInfo
 from schemas.event import ENDS, ReviewGiven, State
+from schemas.feedback import Rating
 from schemas.message import Part
 from schemas.plan import PLANNER, REVIEWER, WRITER, Plan, PlannedStep
 from schemas.question import Background, Kind
@@ -186,6 +187,8 @@ class Run(Part):
     """Earlier turns of its session, as it was given them."""
     messages: list[CallerMessage] = Field(default_factory=list)
     """Messages that callers have added since it started, in order."""
+    ratings: list[Rating] = Field(default_factory=list)
+    """Latest feedback of each person, in order of their first."""
     session_end: SessionEnd | None = None
     """End of the conversation up to this run."""
     unread: bool = False

@@ -48,7 +48,7 @@ class Metrics:
             return Gauge(name, about, labels, registry=registry)
 
         self._registry = registry
-        self.tenant, self.model, self.tool, self.error = (BoundedLabel() for _ in range(4))
+        self.tenant, self.model, self.tool, self.error, self.task_type = (BoundedLabel() for _ in range(5))
 
         # --- runs (orchestrator) -------------------------------------------------------------------------------------
         self.runs_started = counter("waggle_runs_started_total", "Tasks accepted.", "tenant")
@@ -67,11 +67,21 @@ class Metrics:
         )
         self.escalations = counter("waggle_escalations_total", "Questions put to humans.", "about")
         self.decisions = counter("waggle_decisions_total", "Questions answered by humans.", "decision")
-        self.decisions_refused = counter(
-            "waggle_decisions_refused_total",
-            "Decisions rejected, by reason: `unsigned`, `unknown_signer`, `bad_signature`, `not_allowed`, "
-            "`stale_signature`.",
-            "reason",
+        self.feedback, self.decisions_refused = (
+            counter(
+                "waggle_feedback_total",
+                "Feedback of people on ended runs, by each agent of the run: `solved` is yes or no. A person who says "
+                "the same again is not counted.",
+                "agent",
+                "type",
+                "solved",
+            ),
+            counter(
+                "waggle_decisions_refused_total",
+                "Decisions rejected, by reason: `unsigned`, `unknown_signer`, `bad_signature`, `not_allowed`, "
+                "`stale_signature`.",
+                "reason",
+            ),
         )
 
         # --- steps (orchestrator) ------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ OBEYED = {
     "CarryOut": {"control": {"outside", "gateway", "timekeeper"}},
     "CancelRun": {"control": {"outside", "gateway", "timekeeper"}},
     "AddMessage": {"control": {"outside", "gateway", "timekeeper"}},
+    "Feedback": {"control": {"outside", "gateway", "timekeeper"}},
     "ReleaseClaim": {"control": {"outside", "gateway", "timekeeper"}},
     "PauseRun": {"control": {"outside", "gateway", "timekeeper"}},
     "EndSession": {"control": {"outside", "gateway", "timekeeper"}},

@@ -16,6 +16,7 @@ from schemas.api.commands import (
     CommandRequest,
     DecisionRequest,
     DelegateRequest,
+    FeedbackRequest,
     MessageRequest,
     ReasonedRequest,
     Released,
@@ -56,6 +57,7 @@ LARGEST_PAGE = 200
 
 _BODIES: Mapping[str, type[CommandRequest]] = {
     "cancel": ReasonedRequest,
+    "feedback": FeedbackRequest,
     "messages": MessageRequest,
     "pause": ReasonedRequest,
     "resume": CommandRequest,

@@ -6,6 +6,7 @@ from typing import Any
 from schemas import event as e
 from schemas import question_events as q
 from schemas import step_events
+from schemas.feedback import FeedbackGiven
 from schemas.progress import RunProgress
 from schemas.question_events import QUESTION_EVENTS, described
 from services.cli.show.plain_output import spent
@@ -127,6 +128,11 @@ def _decided(progress: RunProgress, event: q.HelpAnswered) -> Description:
     return by, f"decided: {event.reply or event.decision} {event.answer}"
 
 
+def _rated(progress: RunProgress, event: FeedbackGiven) -> Description:
+    said = "it solved the problem" if event.solved else "it did not solve the problem"
+    return event.person, f"{said}: {event.comment}" if event.comment else said
+
+
 _DESCRIPTIONS: dict[type[e.RunEvent], Callable[[RunProgress, Any], Description | None]] = {
     e.RunStarted: lambda p, v: ("run", f"started: {v.task.objective}"),
     e.Moved: _moved,
@@ -151,6 +157,7 @@ _DESCRIPTIONS: dict[type[e.RunEvent], Callable[[RunProgress, Any], Description |
     e.ReviewGiven: _reviewed,
     e.MessageAdded: lambda p, v: (v.by, f"adds: {v.text}"),
     e.AnswerOutdated: _outdated,
+    FeedbackGiven: _rated,
     q.HelpRequested: _asked,
     q.HelpAnswered: _decided,
     **dict.fromkeys(QUESTION_EVENTS, lambda p, v: (v.by, described(v) or "")),

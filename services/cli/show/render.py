@@ -10,6 +10,7 @@ from rich.text import Text
 from schemas.acting import ActingCall
 from schemas.api.runs import RunSummary, RunView
 from schemas.conflict import Conflict
+from schemas.feedback import Rating
 from schemas.task import Artefact, Result, StepSummary, path_of
 from services.cli.show.plain_output import spent
 from services.cli.terminal import Screen, one_line
@@ -143,6 +144,8 @@ def show_status(screen: Screen, run: RunView) -> None:
         _show_error(screen, run.error.message, run.error.code, run.error.suggested_action)
     for said in run.messages:
         screen.say(f"  added      {one_line(said.by)}: {one_line(said.text, 300)}")
+    for rating in run.ratings:
+        screen.say(f"  feedback   {_rating(rating)}")
     for each in run.absent:
         seen = f", last seen {each.seen.astimezone():%Y-%m-%d %H:%M:%S}" if each.seen else ""
         found = f"{one_line(each.agent)} does not seem to be running{seen}; its work waits for it"
@@ -152,9 +155,17 @@ def show_status(screen: Screen, run: RunView) -> None:
     show_steps(screen, run.steps)
 
 
+def _rating(given: Rating) -> str:
+    score = f", {given.score} of 5" if given.score else ""
+    comment = f": {one_line(given.comment, 300)}" if given.comment else ""
+    return f"{one_line(given.person)}: {'solved' if given.solved else 'not solved'}{score}{comment}"
+
+
 def show_runs(screen: Screen, runs: Sequence[RunSummary], *, filtered: bool) -> None:
     """Print a table of runs in the gateway's order, latest first. `filtered`: others were left out."""
-    table = plain_table("run", "state", "started", "seconds", "steps", "cost", "objective", right=3, left_again=6)
+    table = plain_table(
+        "run", "state", "started", "seconds", "steps", "cost", "solved", "objective", right=3, left_again=6
+    )
     for run in runs:
         end = run.finished or datetime.now(UTC)
         table.add_row(
@@ -164,10 +175,11 @@ def show_runs(screen: Screen, runs: Sequence[RunSummary], *, filtered: bool) -> 
             f"{(end - run.started).total_seconds():.1f}",
             f"{run.steps_done}/{run.steps_total}",
             f"${run.cost_usd:.4f}",
+            run.solved or "",
             one_line(run.objective, 60),
         )
         if run.held_up:
-            table.add_row(*[""] * 6, Text(f"held up: {one_line(run.held_up, 200)}", style="red"))
+            table.add_row(*[""] * 7, Text(f"held up: {one_line(run.held_up, 200)}", style="red"))
     none = "No run matches." if filtered else "No runs yet. Submit one with: waggle submit 'What …?'"
     screen.say(table if runs else none)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Path, Query
@@ -38,9 +39,10 @@ async def run_page(
     before: str = "",
     failure: GatewayFailure | None = None,
     text: str = "",
+    rated: Mapping[str, str] | None = None,
     notice: str = "",
 ) -> Response:
-    """Return the page of a run. `failure`: of the message `text`, which its form keeps."""
+    """Return the page of a run. `failure`: of the message `text` or the feedback `rated`, which its form keeps."""
     gateway = visitor.gateway
     run, trace, board, stopped, result = await asyncio.gather(
         gateway.run(run_id),
@@ -60,6 +62,7 @@ async def run_page(
         notice=_notice(notice),
         failure=failure.error if failure else None,
         text=text,
+        rated=rated or {},
         nonce=secrets.token_hex(8),
     )
 
@@ -102,6 +105,8 @@ def _notice(name: str) -> str:
         return "The gateway accepted the task: this is its new run."
     if name == "said":
         return f"The gateway accepted the message. {_EFFECT}"
+    if name == "rated":
+        return f"The gateway accepted your feedback. {_EFFECT}"
     if name in {"approve", "reject"}:
         return f"The gateway accepted the decision. {_EFFECT}"
     return f"{ACTIONS[name].done} {_EFFECT}" if name in ACTIONS else ""

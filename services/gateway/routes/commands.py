@@ -14,6 +14,7 @@ from schemas.api.commands import (
     CommandRequest,
     DecisionRequest,
     DelegateRequest,
+    FeedbackRequest,
     MessageRequest,
     ReasonedRequest,
     WithdrawRequest,
@@ -30,6 +31,7 @@ from schemas.approval import (
     WithdrawAnswer,
 )
 from schemas.event import State
+from schemas.feedback import Feedback
 from schemas.question import Kind, Reply
 from services.gateway.access import Caller
 from services.gateway.dependencies import CallerDep, PartsDep, RunId, RunSnapshot, SnapshotDep, Tenant, snapshot_of
@@ -84,6 +86,14 @@ async def say_to_run(
         said = order.model_copy(update={"message_id": message_id})
         await _send_checked(parts, run, AddMessage, said, caller)
     return accepted
+
+
+@router.post("/feedback", status_code=202, summary="Say if a run solved the problem")
+async def give_feedback(
+    order: FeedbackRequest, snapshot: SnapshotDep, parts: PartsDep, caller: CallerDep
+) -> CommandAccepted:
+    """Rate the result of a run that has ended. Of each person the latest feedback counts. 409 before its end."""
+    return await _send_checked(parts, _started_run(snapshot), Feedback, order, caller)
 
 
 @router.post("/pause", status_code=202, summary="Pause a run")
@@ -252,6 +262,8 @@ def _wrong_state(run: Run, command: Command, why: str) -> Refused:
             passing = True
         case ResumeRun():
             action = "submit the task again: this run failed before it had a step to resume from"
+        case Feedback():
+            action = "give feedback once the run has ended; GET the run: `ratings` has what people have said"
         case AddMessage():
             action = "follow the run; when it has ended, submit a task with the same `session`"
         case HumanDecided() | WithdrawAnswer() | DelegateQuestion():

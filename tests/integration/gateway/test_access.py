@@ -46,6 +46,7 @@ REQUESTS = {
     ),
     "carry_out_run": ("POST", f"/v1/runs/{RUN}/carry-out", {"json": {"by": "x", "digest": "0" * 64}}),
     "cancel_run": ("POST", f"/v1/runs/{RUN}/cancel", {"json": ORDER}),
+    "give_feedback": ("POST", f"/v1/runs/{RUN}/feedback", {"json": {"by": "x", "solved": True}}),
     "say_to_run": ("POST", f"/v1/runs/{RUN}/messages", {"json": {"by": "x", "text": "more"}}),
     "pause_run": ("POST", f"/v1/runs/{RUN}/pause", {"json": ORDER}),
     "resume_run": ("POST", f"/v1/runs/{RUN}/resume", {"json": {"by": "x"}}),
