@@ -187,6 +187,7 @@ def unknown_run(run_id):
 
 COMMANDS = {
     "cancel": requests.ReasonedRequest,
+    "feedback": requests.FeedbackRequest,
     "messages": requests.MessageRequest,
     "pause": requests.ReasonedRequest,
     "resume": requests.CommandRequest,

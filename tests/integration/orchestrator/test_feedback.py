@@ -6,7 +6,7 @@ from schemas.approval import CancelRun
 from schemas.feedback import Feedback
 from shared.errors import RetryableError
 from shared.service.rebuild import rebuild
-from tests.support.orchestrating import RUN, delivery, task
+from tests.support.orchestrating import RUN, completed, delivery, handoff_of, task
 
 pytestmark = pytest.mark.broker
 
@@ -29,13 +29,15 @@ async def test_feedback_counts_once_and_the_latest_counts_also_after_a_rebuild(o
             delivery(Feedback(run_id="run-unknown", tenant="default", by="ada", solved=True), "c0")
         )
     await orchestrator.handle(delivery(CancelRun(run_id=RUN, tenant="default", by="ada", reason="late"), "c1"))
+    await orchestrator.handle(completed(await handoff_of(orchestrator)))
     for mark, solved in (("c2", True), ("c3", False), ("c2", True)):
         await orchestrator.handle(said(mark, solved=solved, comment=f"use {TOKEN} for it"))
     [(solved, comment, times)] = await ratings(orchestrator)
     assert (solved, times) == (False, 2)
     assert (TOKEN in comment, "for it" in comment) == (False, True)
-    counter = orchestrator.parts.metrics.feedback
-    assert [counter.labels("", "", each)._value.get() for each in ("yes", "no")] == [1, 1]
+    [series] = orchestrator.parts.metrics.feedback.collect()
+    counts = {each.labels["solved"]: each.value for each in series.samples if each.name == "waggle_feedback_total"}
+    assert counts == {"yes": 1, "no": 1}
     before = await ratings(orchestrator)
     await sentinel.own.flushall()
     await rebuild(sentinel, settings)
