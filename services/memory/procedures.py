@@ -23,7 +23,7 @@ from schemas.question import Kind, Reply
 from schemas.question_events import HelpAnswered, HelpRequested, QuestionEdited
 from services.memory.ended import Ended
 from services.memory.episodes import Draft, flags, origins
-from services.memory.wording import LONGEST_ANSWER, LONGEST_NAME, LONGEST_WORDS, content, short
+from services.memory.wording import LONGEST_ANSWER, LONGEST_NAME, LONGEST_WORDS, PLAN_WORKED, content, short
 from shared.runs import Run
 from shared.runs.open_question import TIMEKEEPER
 from shared.runs.planning import in_order
@@ -70,7 +70,7 @@ def _plan(run: Run, turn: ConversationTurn) -> Iterator[Draft]:
     kind = f"of type {run.task.type} " if run.task.type else ""
     accepted = " The reviewer accepted the result." if run.review is not None and run.review.accepted else ""
     text = content(
-        f"A plan that worked for a task {kind}such as “{short(run.task.objective, LONGEST_NAME)}”",
+        f"{PLAN_WORKED} for a task {kind}such as “{short(run.task.objective, LONGEST_NAME)}”",
         f"(shape {run.task.shape.value}): {'; '.join(parts)}.{accepted}",
     )
     yield Draft(text, PLAN + 0.1 * bool(accepted), turn.origins if _is_chosen_after_reading(run) else flags(run))

@@ -14,6 +14,7 @@ from schemas.memory import Memory
 from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept, TurnNoted
 from services.memory.deriving import memories_of
 from services.memory.ended import Ended, EndedRuns
+from services.memory.rated import after_feedback, feedback_in
 from services.memory.settings import MemorySettings
 from shared.bus import Record, encode, publish
 from shared.bus.groups import MEMORY
@@ -48,11 +49,17 @@ class Recorder:
         """Publish the memories of the run that a record ends."""
         ended = await self.runs.follow(record)
         if ended is None:
+            await self._take_feedback(record)
             return
         memories = memories_of(ended, self.settings)
         await self.publish(await self._missing(ended.run.tenant, memories), DERIVED)
         for act in self.after_run:
             await act(ended, memories)
+
+    async def _take_feedback(self, record: Any) -> None:
+        """Publish what people's feedback changes about the plans that worked."""
+        for each in feedback_in(record, self.parts.settings.topic_prefix):
+            await send(self.parts, await after_feedback(self.view, each))
 
     async def _missing(self, tenant: str, memories: Sequence[Memory]) -> list[Memory]:
         """Return the memories that are neither stored nor refused, once the store is filled from the topic.

@@ -8,6 +8,10 @@ LONGEST_ASKED, LONGEST_ANSWER, LONGEST_WORDS, LONGEST_NAME = 2_000, 2_400, 1_500
 """Characters of an objective, an answer, a person's words and a name."""
 
 
+PLAN_WORKED = "A plan that worked"
+"""Beginning of the memory of a plan."""
+
+
 def short(text: str, longest: int) -> str:
     """Return text on one line, cut at its end."""
     line = " ".join(str(writable(text)).split())
