@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from schemas.board import LARGEST_NUMBER, BoardKey
-from schemas.caller_message import LONGEST_MESSAGE
+from schemas.caller_message import LONGEST_MESSAGE, Comment, Score
 from schemas.message import Id, Message, Slug, Text
 from schemas.question import Reply
 
@@ -39,6 +39,17 @@ class AddMessage(Command):
 
     message_id: Id = Field(description="Idempotency key: the run takes a message with this id once.")
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_MESSAGE)]
+
+
+class Feedback(Command):
+    """Say if an ended run solved the author's problem. Of each person the latest counts.
+
+    Requires the signature of the person named in `by`: docs/access.md.
+    """
+
+    solved: bool
+    score: Score | None = Field(None, description="From 1, useless, to 5, perfect.")
+    comment: Comment = Field("", description="For people; no agent is given it as an instruction.")
 
 
 class EndSession(Command):

@@ -10,14 +10,15 @@ from pydantic import Field
 
 from schemas.acting import ActingCall
 from schemas.budget import Usage
-from schemas.caller_message import LONGEST_MESSAGE
+from schemas.caller_message import LONGEST_COMMENT, LONGEST_MESSAGE, Score
 from schemas.conversation import Conversation
 from schemas.error import ErrorInfo
-from schemas.message import MOST, Count, Id, Instant, Message, Slug
+from schemas.message import MOST, Amount, Count, Id, Instant, Message, Slug
 from schemas.plan import Plan
 from schemas.step import Synthesis
 from schemas.task import Task
 from schemas.verdict import Judgement
+from schemas.versions import Versions
 
 
 class State(StrEnum):
@@ -208,6 +209,24 @@ class MessageAdded(RunEvent):
     message_id: Id
     text: str = Field(max_length=LONGEST_MESSAGE, description="As the guardrails left it.")
     own: bool = Field(False, description="True if the author of the task wrote it.")
+
+
+class FeedbackGiven(RunEvent):
+    """A person said if the run solved their problem. Names what the run was made with, so that it stands alone."""
+
+    person: str = Field(max_length=200, description="The person behind the name in `by`.")
+    solved: bool
+    before: bool | None = Field(None, description="Earlier answer of the same person; null: none.")
+    score: Score | None = None
+    comment: str = Field("", max_length=LONGEST_COMMENT, description="As the guardrails left it.")
+    task_type: str | None = Field(None, description="Type of the task.")
+    state: str = Field("", description="State in which the run ended.")
+    agents: dict[str, Versions | None] = Field(
+        default_factory=dict, description="Agents whose steps were done, with the versions of their last answers."
+    )
+    models: list[str] = Field(default_factory=list)
+    cost_usd: Amount = 0.0
+    steps: Count = 0
 
 
 class AnswerOutdated(RunEvent):

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from schemas.caller_message import LONGEST_MESSAGE
-from schemas.feedback import Comment, Score
+from schemas.caller_message import LONGEST_MESSAGE, Comment, Score
 from schemas.message import MOST, Id, JsonObject, Part, Text
 from schemas.question import Reply
 from schemas.stop import WorkStopped

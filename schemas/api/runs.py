@@ -6,10 +6,9 @@ from typing import Literal
 from pydantic import ConfigDict, Field, JsonValue, field_validator
 
 from schemas.budget import Budget, Usage
-from schemas.caller_message import CallerMessage
+from schemas.caller_message import CallerMessage, Rating
 from schemas.error import ErrorInfo
 from schemas.event import State
-from schemas.feedback import Rating
 from schemas.message import Id, Instant, Part, Slug
 from schemas.plan import Plan
 from schemas.question import Delegation, Vote

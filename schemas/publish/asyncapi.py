@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from schemas.approval import AddMessage, CarryOut, DelegateQuestion, HumanDecided, WithdrawAnswer
+from schemas.approval import AddMessage, CarryOut, DelegateQuestion, Feedback, HumanDecided, WithdrawAnswer
 from schemas.envelope import HEADER, REQUIRED, Envelope
 from schemas.event import RunEvent
-from schemas.feedback import Feedback
 from schemas.message import Message
 from schemas.publish.json_schemas import file_of
 from schemas.registry import TOPICS

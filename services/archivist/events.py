@@ -6,7 +6,7 @@ from typing import Any
 from schemas import event as e
 from schemas import question_events as q
 from schemas import step_events as s
-from schemas.feedback import FeedbackGiven
+from schemas.event import FeedbackGiven
 from schemas.log import RunChanged
 from schemas.registry import EVENTS
 from shared.audit import Draft

@@ -6,7 +6,7 @@ from itertools import groupby
 from schemas import event as e
 from schemas import question_events as q
 from schemas.api.contents import RecordEntry, RecordView, RecordWrite
-from schemas.feedback import FeedbackGiven
+from schemas.event import FeedbackGiven
 from services.gateway.dependencies import RunSnapshot
 from shared.blackboard import LiveEvent, keys, read_event_page
 from shared.service import Parts

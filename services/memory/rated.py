@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from schemas.event import State
-from schemas.feedback import FeedbackGiven
+from schemas.event import FeedbackGiven, State
 from schemas.log import RunChanged
 from schemas.memory import Memory, MemoryKind
 from schemas.memory_log import MemoryForgotten, MemoryKept

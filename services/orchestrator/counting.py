@@ -9,7 +9,7 @@ from schemas import event as e
 from schemas import question_events as q
 from schemas import step_events
 from schemas.budget import Budget, Usage, by_limit
-from schemas.feedback import FeedbackGiven
+from schemas.event import FeedbackGiven
 from shared.runs import ENDS, Run
 from shared.telemetry.metrics import Metrics
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from secrets import token_hex
 
-from schemas.approval import AddMessage
-from schemas.feedback import LONGEST_COMMENT, Feedback
+from schemas.approval import AddMessage, Feedback
+from schemas.caller_message import LONGEST_COMMENT
 from schemas.message import Message
 from schemas.task import Task
 from shared.access.tenants import grant, read_tenants

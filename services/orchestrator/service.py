@@ -11,10 +11,9 @@ from typing import Any
 
 import structlog
 
-from schemas.approval import AddMessage
+from schemas.approval import AddMessage, Feedback
 from schemas.error import ErrorInfo
 from schemas.event import AnswerIgnored, Moved
-from schemas.feedback import Feedback
 from schemas.timer import DeadlinePassed, QuestionDue, ResultDue, WaitExpired
 from services.orchestrator.authority import Authority
 from services.orchestrator.changeset import Changeset, prepare

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from schemas.approval import AddMessage, CarryOut, DelegateQuestion, HumanDecided, WithdrawAnswer
-from schemas.feedback import Feedback
+from schemas.approval import AddMessage, CarryOut, DelegateQuestion, Feedback, HumanDecided, WithdrawAnswer
 from schemas.message import Message, Slug
 from shared.access.signing import checked_public
 from shared.config import Strict, read_toml

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from pydantic import TypeAdapter
 
 from schemas.api.runs import RunSummary
+from schemas.caller_message import summary_of
 from schemas.event import State
-from schemas.feedback import summary_of
 from schemas.question_events import HelpRequested
 from shared.blackboard.places import place_of
 from shared.blackboard.unreadable import UnreadableRun

@@ -7,8 +7,8 @@ from typing import Any
 from schemas import approval as a
 from schemas import event as e
 from schemas import question_events as q
-from schemas.event import RunEvent, State
-from schemas.feedback import Feedback, FeedbackGiven
+from schemas.approval import Feedback
+from schemas.event import FeedbackGiven, RunEvent, State
 from schemas.message import Message
 from shared.runs import Run
 from shared.runs.messages import ScreenedMessage

@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 
 from schemas import approval, event
+from schemas.approval import Feedback
+from schemas.caller_message import MOST_PEOPLE, MOST_TIMES, Rating
 from schemas.error import ErrorInfo
-from schemas.event import ENDS, State
-from schemas.feedback import MOST_PEOPLE, MOST_TIMES, Feedback, FeedbackGiven, Rating
+from schemas.event import ENDS, FeedbackGiven, State
 from schemas.question import Kind, Terms
 from schemas.versions import Versions
 from shared.authorization import Subject

@@ -7,10 +7,10 @@ from typing import Any
 
 from schemas import approval, event, step, synthesis, timer
 from schemas.acting import ActingCall
+from schemas.approval import Feedback
 from schemas.conversation import Conversation
 from schemas.error import ErrorInfo
 from schemas.event import ENDS, RunEvent, State
-from schemas.feedback import Feedback
 from schemas.message import Message
 from schemas.question import Kind
 from schemas.task import Shape, Task

@@ -6,11 +6,10 @@ from typing import Any
 from schemas import event as e
 from schemas import question_events as q
 from schemas import step_events
-from schemas.caller_message import CallerMessage
+from schemas.caller_message import CallerMessage, Rating
 from schemas.conversation import SessionEnd
 from schemas.error import ErrorInfo
-from schemas.event import ENDS
-from schemas.feedback import FeedbackGiven, rated
+from schemas.event import ENDS, FeedbackGiven
 from schemas.message import MOST_SECONDS
 from shared.runs import answered
 from shared.runs.digests import plan_digest
@@ -220,6 +219,16 @@ def _unchanged(run: Run, event: e.RunEvent) -> dict[str, Any]:
     return {}
 
 
+def _rated(ratings: list[Rating], event: e.FeedbackGiven) -> list[Rating]:
+    """Return the ratings with this one in place of the same person's earlier one."""
+    times = next((each.times for each in ratings if each.person == event.person), 0)
+    given = event.model_dump(include={"person", "at", "solved", "score", "comment"})
+    rating = Rating.model_validate(given | {"times": times + 1})
+    if not times:
+        return [*ratings, rating]
+    return [rating if each.person == event.person else each for each in ratings]
+
+
 _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.Moved: _move,
     e.GuardrailTripped: _add_caveat,
@@ -271,7 +280,7 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     **dict.fromkeys(q.QUESTION_EVENTS, answered.change_question),
     e.RunResumed: resume_run,
     e.MessageAdded: _add_message,
-    FeedbackGiven: lambda run, ev: {"ratings": rated(run.ratings, ev)},
+    FeedbackGiven: lambda run, ev: {"ratings": _rated(run.ratings, ev)},
     e.AnswerOutdated: _outdate,
     e.SessionEnded: lambda run, ev: {"session_end": SessionEnd(by=ev.by, at=ev.at)},
     e.EffectsApproved: approve_effects,

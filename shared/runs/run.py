@@ -8,11 +8,10 @@ from pydantic import ConfigDict, Field, model_validator
 from schemas.acting import ActingCall
 from schemas.brief import Brief
 from schemas.budget import Usage
-from schemas.caller_message import CallerMessage
+from schemas.caller_message import CallerMessage, Rating
 from schemas.conversation import Conversation, SessionEnd
 from schemas.error import ErrorInfo
 from schemas.event import ENDS, ReviewGiven, State
-from schemas.feedback import Rating
 from schemas.message import Part
 from schemas.plan import PLANNER, REVIEWER, WRITER, Plan, PlannedStep
 from schemas.question import Background, Kind

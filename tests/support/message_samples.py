@@ -6,7 +6,6 @@ from schemas import (
     approval,
     dead,
     event,
-    feedback,
     log,
     memory_log,
     notification,
@@ -267,7 +266,7 @@ FULL: list[Message] = [
     approval.ResumeRun(**COMMAND),
     approval.EndSession(**COMMAND, session="trip"),
     approval.AddMessage(**COMMAND, message_id="m1", text="Only March."),
-    feedback.Feedback(**COMMAND, solved=False, score=2, comment="The total is wrong."),
+    approval.Feedback(**COMMAND, solved=False, score=2, comment="The total is wrong."),
     approval.ReleaseClaim(**COMMAND, resource="customer 42", number=3, reason="its agent is gone"),
     dead.DeadLetterHandled(
         name="agents.data.dlt/0/7", action="discarded", by="ada", at=NOW, reason="a test of theirs", died=NOW
@@ -364,7 +363,7 @@ FULL: list[Message] = [
     event.MessageAdded(**FACT, message_id="m1", text="Only March.", own=True),
     event.AnswerOutdated(**FACT, handoff_id="run-1/@plan/0.0.1", unread=1, repeated=True),
     event.SessionEnded(**FACT),
-    feedback.FeedbackGiven(**FACT, person="ada", solved=False, before=True, score=2, comment="The total is wrong."),
+    event.FeedbackGiven(**FACT, person="ada", solved=False, before=True, score=2, comment="The total is wrong."),
     event.ClaimReleased(**FACT, resource="customer 42", number=3, reason="its agent is gone"),
 ]
 

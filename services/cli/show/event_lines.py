@@ -6,7 +6,7 @@ from typing import Any
 from schemas import event as e
 from schemas import question_events as q
 from schemas import step_events
-from schemas.feedback import FeedbackGiven
+from schemas.event import FeedbackGiven
 from schemas.progress import RunProgress
 from schemas.question_events import QUESTION_EVENTS, described
 from services.cli.show.plain_output import spent

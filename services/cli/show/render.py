@@ -9,8 +9,8 @@ from rich.text import Text
 
 from schemas.acting import ActingCall
 from schemas.api.runs import RunSummary, RunView
+from schemas.caller_message import Rating
 from schemas.conflict import Conflict
-from schemas.feedback import Rating
 from schemas.task import Artefact, Result, StepSummary, path_of
 from services.cli.show.plain_output import spent
 from services.cli.terminal import Screen, one_line

@@ -25,13 +25,13 @@ from schemas.approval import (
     CarryOut,
     Command,
     DelegateQuestion,
+    Feedback,
     HumanDecided,
     PauseRun,
     ResumeRun,
     WithdrawAnswer,
 )
 from schemas.event import State
-from schemas.feedback import Feedback
 from schemas.question import Kind, Reply
 from services.gateway.access import Caller
 from services.gateway.dependencies import CallerDep, PartsDep, RunId, RunSnapshot, SnapshotDep, Tenant, snapshot_of

@@ -1,6 +1,7 @@
 """`waggle feedback`, and feedback as `status` and `watch` show it."""
 
-from schemas.feedback import FeedbackGiven, Rating
+from schemas.caller_message import Rating
+from schemas.event import FeedbackGiven
 from tests.support.fake_gateway import RUN, START, happened, story, view
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.feedback import Feedback
+from schemas.approval import Feedback
 from tests.support.console import Visit, console_for
 from tests.support.gateway_fixtures import apply, begin, cancel, error_of, records_of
 

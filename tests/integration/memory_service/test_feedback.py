@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.feedback import Feedback
+from schemas.approval import Feedback
 from schemas.memory import MemoryKind
 from schemas.task import Task
 from services.memory.rated import APPROVED

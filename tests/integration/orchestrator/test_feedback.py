@@ -2,8 +2,7 @@
 
 import pytest
 
-from schemas.approval import CancelRun
-from schemas.feedback import Feedback
+from schemas.approval import CancelRun, Feedback
 from shared.errors import RetryableError
 from shared.service.rebuild import rebuild
 from tests.support.orchestrating import RUN, completed, delivery, handoff_of, task

@@ -2,8 +2,9 @@
 
 import pytest
 
-from schemas.event import MoveRefused
-from schemas.feedback import MOST_PEOPLE, MOST_TIMES, Feedback, FeedbackGiven, summary_of
+from schemas.approval import Feedback
+from schemas.caller_message import MOST_PEOPLE, MOST_TIMES, summary_of
+from schemas.event import FeedbackGiven, MoveRefused
 from schemas.task import Task
 from shared.access.people import People
 from shared.access.principals import Principals
