@@ -405,9 +405,17 @@ ACTIONS = (
     ),
     Action(
         "ask the audit record",
-        Absent("`waggle audit find` and HTTP ask it"),
+        ("GET /records", "GET /records/{number}"),
         "audit find",
         "find_records",
+        Absent("a log answers no queries; the record is made of it"),
+        _PEOPLE,
+    ),
+    Action(
+        "sum up costs by the audit record",
+        "GET /records/cost",
+        "audit cost",
+        "sum_costs",
         Absent("a log answers no queries; the record is made of it"),
         _PEOPLE,
     ),

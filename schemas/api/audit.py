@@ -73,6 +73,7 @@ class AuditQuestion(Part):
     by: Named | None = Field(None, description="Person, agent or service.")
     outcome: Named | None = None
     verdict: Named | None = Field(None, description="Such as `allow`, `deny`, `approve`, `reject`.")
+    number: int | None = Field(None, ge=1, le=2**53, description="The one row of this number.")
     since: Instant | None = None
     until: Instant | None = Field(None, description="Rows before this time.")
     arguments: Named | None = Field(None, description="Text within the arguments of a call; `*`: anything between.")

@@ -122,7 +122,12 @@ def _vote(change: RunChanged, event: q.HelpAnswered, vote: Any) -> Draft:
 
 def _started(event: e.RunStarted) -> Values:
     task = event.task
-    named = {"shape": str(task.shape), "agent": task.agent, "dry_run": getattr(task, "dry_run", None) or None}
+    named = {
+        "shape": str(task.shape),
+        "agent": task.agent,
+        "type": task.type,
+        "dry_run": getattr(task, "dry_run", None) or None,
+    }
     return {"facts": named | {"task": event.task_id, "source": event.source}}
 
 

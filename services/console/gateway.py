@@ -157,7 +157,7 @@ class Gateway:
         kind: type[M],
         method: str,
         path: str,
-        params: Mapping[str, str] | None = None,
+        params: Params = None,
         body: Body = None,
         key: str | None = None,
     ) -> M:

@@ -29,6 +29,7 @@ _CONDITIONS = {
     "by": "r.by = {}",
     "outcome": "r.outcome = {}",
     "verdict": "r.verdict = {}",
+    "number": "r.number = {}",
     "since": "r.at >= {}",
     "until": "r.at < {}",
 }
@@ -65,6 +66,7 @@ class Question:
     by: str | None = None
     outcome: str | None = None
     verdict: str | None = None
+    number: int | None = None
     since: datetime | None = None
     until: datetime | None = None
     arguments: str | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from schemas.api.audit import AuditAnswer
 from schemas.api.boards import ClaimsView
 from schemas.api.checks import RunCounts
 from schemas.api.dead_letters import SearchResult
@@ -18,7 +19,7 @@ from schemas.error import ErrorInfo
 from tests.support.console import HOSTILE, RUN, Gateway, cost_report, talk, view
 from tests.support.console_memories import TABLE as MEMORIES
 from tests.support.console_operations import STATES, TABLE
-from tests.support.run_parts import FILES
+from tests.support.run_parts import FILES, audit_costs
 
 PLAIN = "Send the summary of the incident to anna@firm.example"
 
@@ -30,6 +31,8 @@ class Empty(Gateway):
         empty = {
             "runs": RunPage(runs=[], next_offset=None).model_dump_json(),
             "counts": RunCounts(states={}, indexing=False).model_dump_json(),
+            "audit/records": AuditAnswer(rows=[]).model_dump_json(),
+            "audit/cost": audit_costs("default", 0).model_dump_json(),
             "costs": cost_report("default").model_dump_json(),
             "claims": ClaimsView(claims=[]).model_dump_json(),
             "approvals": ApprovalPage(approvals=[], unreadable=[], next_offset=None).model_dump_json(),
@@ -117,6 +120,10 @@ PAGES: tuple[Shown, ...] = (
     *_states("/runs/{run_id}/resubmit", f"/runs/{RUN}/resubmit", "plain", "hostile", "refused"),
     *(Shown("/runs/{run_id}/files/{sha256}", f"/runs/{RUN}/files/{each}", "hostile") for each in FILES),
     *_states("/audit", "/audit", "plain", "hostile", "refused"),
+    *_states("/records", "/records", "plain", "hostile", "empty", "refused"),
+    *_states("/records", "/records?kind=tool_call&arguments=a&since=2026-10-01&until=2026-10-31", "plain", "refused"),
+    *_states("/records/{number}", "/records/7?contents=1", "plain", "hostile", "empty"),
+    *_states("/records/cost", "/records/cost?by=agent&by=run", "plain", "hostile", "empty"),
     *_states("/inbox", "/inbox", "plain", "hostile", "empty", "refused"),
     Shown("/inbox", "/inbox?notice=reject"),
     *_states("/inbox/next", "/inbox/next", "plain", "hostile", "empty"),

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 import httpx
 from pydantic import BaseModel
 
+from schemas.api.audit import AuditAnswer, AuditRow
+from schemas.api.audit_costs import AuditCostLine, AuditCosts
 from schemas.api.contents import AuditPage, ContentAccess, RecordEntry, RecordView, RecordWrite
 from schemas.api.trace import PromptSize, Turn, TurnCall, TurnPage, TurnSummary
 from schemas.budget import Usage
@@ -146,6 +148,24 @@ def _audit(text: str) -> AuditPage:
     return AuditPage(accesses=accesses, older="0-1")
 
 
+def _audit_rows(text: str) -> AuditAnswer:
+    name = text[:200]
+    about = dict.fromkeys(("kind", "name", "step_id", "agent", "by", "outcome", "verdict", "ref", "about"), name)
+    about |= dict.fromkeys(("source", "previous", "hash", "digest"), "ab12")
+    about |= {"at": NOW, "run_id": RUN, "facts": {text: text}, "tokens_in": 1200, "cost_usd": 0.25, "seconds": 1.5}
+    shown = AuditRow(number=7, contents={"arguments": text}, state="shown", **about)
+    bare = AuditRow(number=6, at=NOW, kind="stop", name="all", source="control/0/1/0", previous="", hash="ab12")
+    return AuditAnswer(rows=[shown, bare], next_cursor="1~6")
+
+
+def audit_costs(text: str, lines: int = 2) -> AuditCosts:
+    """Costs by the record, by agent and run, with this text as every name."""
+    sums = dict.fromkeys(("tokens_in", "tokens_out", "model_calls", "tool_calls", "lost"), 1200 * min(lines, 1))
+    line = AuditCostLine(names=[text[:200]] * 2, cost_usd=0.25 * lines, **sums)
+    about = {"since": NOW, "until": NOW, "by": ["agent", "run"], "complete": not lines}
+    return AuditCosts(tenant=text[:200], total=line, lines=[line] * lines, **about)
+
+
 def _task(text: str) -> Task:
     return Task(objective=text, constraints=[text], context={"text": text, "data": {"a": text}})
 
@@ -157,5 +177,7 @@ PARTS: Mapping[str, Callable[[str], BaseModel]] = {
     "record/contents": _record,
     "task": _task,
     "audit": _audit,
+    "audit/records": _audit_rows,
+    "audit/cost": audit_costs,
 }
 """Answers by the path below the run, or below `/v1`."""

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from schemas.api.audit import AuditAnswer, AuditRow
+from schemas.api.audit_costs import AuditCosts
 from services.cli.api.transport import Transport
 
-RECORDS = "/v1/audit/records"
+RECORDS, COST = "/v1/audit/records", "/v1/audit/cost"
 LARGEST_PAGE = 500
 
 
@@ -24,3 +25,7 @@ class AuditRequests(Transport):
             if page.next_cursor is None:
                 return
             query["cursor"] = page.next_cursor
+
+    def audit_costs(self, question: Mapping[str, Any]) -> AuditCosts:
+        """Return sums over the calls of a tenant."""
+        return self._one(AuditCosts, "GET", COST, params=dict(question))

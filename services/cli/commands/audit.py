@@ -8,10 +8,12 @@ import typer
 from rich.text import Text
 
 from schemas.api.audit import Kind
+from schemas.api.audit_costs import CostName
 from services.cli.exit_codes import EPILOGUE, Exit
 from services.cli.options import JsonOption
 from services.cli.session import Session, gateway_command
 from services.cli.show.audit import policy_values, proof_values, show_policies, show_proofs, show_rows
+from services.cli.show.audit_costs import print_csv, show_audit_costs
 from services.cli.terminal import Screen, one_line
 from services.cli.times import parse_time_or_age
 
@@ -83,6 +85,51 @@ def find(
     rows = list(session.client.audit_rows(filters.query | asked, limit))
     values = [each.model_dump(mode="json") for each in rows]
     session.screen.answer(values, lambda: show_rows(session.screen, rows, contents=contents))
+
+
+@dataclass(frozen=True)
+class Range:
+    """Options that say which calls are summed up."""
+
+    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="A month by UTC. Default: the present one.")] = (
+        None
+    )
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="Instead: from this time, or age such as 7d.")] = (
+        None
+    )
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Before this time.")] = None
+
+    @property
+    def query(self) -> dict[str, Any]:
+        """The given options, as the gateway takes them."""
+        times = {"since": self.since, "until": self.until}
+        given = {name: parse_time_or_age(text).isoformat() for name, text in times.items() if text}
+        return given | ({"month": self.month} if self.month else {})
+
+
+@app.command()
+@gateway_command
+def cost(
+    session: Session,
+    range: Range,
+    by: Annotated[
+        str, typer.Option(metavar="NAMES", help=f"Names to group by, with commas: {', '.join(get_args(CostName))}.")
+    ] = "agent,task_type",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of lines.")] = 1_000,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Sum up what calls cost, in a month or another time.
+
+    A tenant's October by agent and type of task: waggle audit cost --tenant acme --month 2026-10 --by agent,task_type
+    """
+    names = [each.strip() for each in by.split(",")]
+    if unknown := [each for each in names if each not in get_args(CostName)]:
+        raise typer.BadParameter(f"`{one_line(unknown[0])}` is none of {', '.join(get_args(CostName))}")
+    found = session.client.audit_costs(range.query | {"by": names, "limit": limit})
+    if csv:
+        print_csv(found)
+    else:
+        session.screen.answer(found, lambda: show_audit_costs(session.screen, found))
 
 
 @app.command(epilog=EPILOGUE)

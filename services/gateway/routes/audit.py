@@ -1,11 +1,14 @@
 """Routes about the audit record, which the archivist writes."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
 from schemas.api.audit import AuditAnswer, AuditQuestion
+from schemas.api.audit_costs import AuditCostQuestion, AuditCosts
 from services.gateway.audit import record_access
+from services.gateway.audit_costs import costs_of
 from services.gateway.audit_record import answer_of, position_of, question_of
 from services.gateway.dependencies import CallerDep, PartsDep, Tenant
 from services.gateway.errors import Refused, error_responses
@@ -13,8 +16,9 @@ from services.gateway.rate_limit import limit
 from shared.access.principals import EVERY, Role
 from shared.audit import SYSTEM, AuditStore
 from shared.audit.finding import Position, find
+from shared.service import Parts
 
-router = APIRouter(prefix="/v1/audit/records", tags=["audit"], responses=error_responses(429))
+router = APIRouter(prefix="/v1/audit", tags=["audit"], responses=error_responses(429))
 
 SEARCHES_PER_MINUTE = 300
 """Questions of a tenant; one by arguments opens thousands of rows."""
@@ -29,7 +33,7 @@ def record_of(request: Request) -> AuditStore:
 RecordDep = Annotated[AuditStore, Depends(record_of)]
 
 
-@router.get("", summary="Ask the audit record")
+@router.get("/records", summary="Ask the audit record")
 async def find_records(
     tenant: Tenant, query: Annotated[AuditQuestion, Query()], parts: PartsDep, record: RecordDep, caller: CallerDep
 ) -> AuditAnswer:
@@ -40,13 +44,33 @@ async def find_records(
     if query.system:
         caller.act_for(EVERY)
         tenant = SYSTEM
-    message = f"tenant `{tenant}` may ask {SEARCHES_PER_MINUTE} times per minute"
-    await limit(parts, f"audit-questions/{tenant}", tenant, SEARCHES_PER_MINUTE, message)
+    await _limit(parts, tenant)
     if query.contents or query.arguments:
         caller.need_also(Role.CONTENTS, "a question about contents")
         await record_access(parts, caller, tenant, "audit", query.run or "", query.name or "")
     answer = await find(record, tenant, question_of(query), query.limit, _position(query.cursor))
     return answer_of(answer, shown=query.contents)
+
+
+@router.get("/cost", summary="Sum up costs by the audit record")
+async def sum_costs(
+    tenant: Tenant, query: Annotated[AuditCostQuestion, Query()], parts: PartsDep, record: RecordDep
+) -> AuditCosts:
+    """Cost, tokens and calls of a tenant in a month or another time, by agent, type of task, model, tool, day, run.
+
+    Other than `GET /v1/costs`, it covers all months in the record, and each call counts when it was made.
+    """
+    await _limit(parts, tenant)
+    try:
+        return await costs_of(record, tenant, query, datetime.now(UTC))
+    except ValueError as wrong:
+        action = "give a `month`, or a `since` that is before `until`"
+        raise Refused(422, "invalid_request", f"query.{wrong}", action=action) from None
+
+
+async def _limit(parts: Parts, tenant: str) -> None:
+    message = f"tenant `{tenant}` may ask {SEARCHES_PER_MINUTE} times per minute"
+    await limit(parts, f"audit-questions/{tenant}", tenant, SEARCHES_PER_MINUTE, message)
 
 
 def _position(cursor: str | None) -> Position | None:

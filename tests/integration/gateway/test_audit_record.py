@@ -8,12 +8,14 @@ from typer.testing import CliRunner
 
 from services.cli.app import app
 from shared.access.principals import Role
+from shared.audit import Place
+from shared.audit.store import Recorded
 from tests.integration.gateway.test_access import Keyring
 from tests.support.gateway_fixtures import serving
-from tests.support.recording import emptied, recorded, tamper
+from tests.support.recording import draft, emptied, recorded, tamper
 from tests.support.remembering import until
 
-PATH = "/v1/audit/records"
+PATH, COST = "/v1/audit/records", "/v1/audit/cost"
 
 
 @pytest.fixture
@@ -120,3 +122,37 @@ async def test_commands_hold_and_release_a_tenant(settings, record, monkeypatch)
     assert "legal hold" in (await asyncio.to_thread(ran, "retention", "--tenant", "acme"))[1]
     assert json.loads((await asyncio.to_thread(ran, "prune", "--json"))[1]) == {"acme": 0, "other": 0}
     assert "31 days" in (await asyncio.to_thread(ran, "release", "acme"))[1]
+
+
+async def test_costs_are_summed_up_by_agent_and_task_type_within_a_month_and_a_tenant(gateway, record):
+    call = {"kind": "model_call", "name": "m1", "agent": "data", "tokens_in": 100, "tokens_out": 20, "contents": None}
+    started = {"kind": "transition", "name": "run-started", "facts": {"type": "report"}, "contents": None}
+    drafts = [
+        draft(-60 * 24 * 10, run_id="r1", **started),
+        draft(-60 * 24 * 9, run_id="r1", cost=5.0, **call),  # in September
+        draft(1, run_id="r1", cost=0.25, **call),
+        draft(2, run_id="r1", cost=0.5, **call | {"agent": "research"}),
+        draft(3, run_id="r2", cost=0.125, **call),
+        draft(4, run_id="r1", kind="tool_call", name="pay", agent="data", outcome="made", cost=1.0),
+        draft(5, run_id="r1", kind="tool_call", name="pay", agent="data", outcome="refused"),
+        draft(6, run_id="r1", kind="model_call", agent="data", outcome="lost"),
+    ]
+    elsewhere = draft(1, tenant="other", run_id="r1", cost=7.0, **call)
+    places = [Recorded(Place("journal", 1, n), [each]) for n, each in enumerate([*drafts, elsewhere])]
+    await record.append(places)
+    found = (
+        await gateway.get(COST, params={"tenant": "acme", "month": "2026-10", "by": ["agent", "task_type"]})
+    ).json()
+    assert [(each["names"], each["cost_usd"], each["model_calls"], each["tool_calls"]) for each in found["lines"]] == [
+        (["data", "report"], 1.25, 1, 1),
+        (["research", "report"], 0.5, 1, 0),
+        (["data", "(none)"], 0.125, 1, 0),
+        (["(none)", "(none)"], 0.0, 0, 12),
+    ]
+    assert (found["total"]["cost_usd"], found["total"]["lost"], found["total"]["tokens_in"]) == (1.875, 1, 300)
+    assert found["complete"]
+    query = {"tenant": "acme", "since": "2026-09-01T00:00Z", "until": "2026-12-01T00:00Z", "by": "day", "limit": 1}
+    longer = (await gateway.get(COST, params=query)).json()
+    assert ([each["names"] for each in longer["lines"]], longer["complete"]) == ([["2026-09-26"]], False)
+    for wrong in ({"month": "2026-13"}, {"month": "2026-10", "since": "2026-10-01T00:00Z"}, {"by": "secret"}):
+        assert (await gateway.get(COST, params=wrong)).status_code == 422
