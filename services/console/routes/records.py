@@ -47,7 +47,7 @@ async def list_records(
 
 @router.get("/cost")
 async def sum_records(visitor: VisitorDep, month: str = "") -> Response:
-    """What calls cost in a month, by the names that are chosen."""
+    """Cost of calls in a month, by the names that are chosen."""
     offered, given = months(datetime.now(UTC)), visitor.request.query_params.getlist("by")
     chosen, by = month if month in offered else offered[0], [each for each in GROUPS if each in given] or list(_BY)
     params = {"month": chosen, "by": by, "limit": str(LINES)}
