@@ -22,7 +22,8 @@ from shared.replay.reading import Logs, RecordedRun
 from shared.replay.report import RunReplay, replay_run
 from shared.runs.governance import Governance
 
-_OUTAGES: tuple[type[Exception], ...] = (ConnectionError, *bus.OUTAGES)
+OUTAGES: tuple[type[Exception], ...] = (ConnectionError, *bus.OUTAGES)
+"""Failures of reading from Kafka."""
 
 Report = Callable[[RunReplay], None]
 """Receives each run as soon as it is replayed."""
@@ -37,7 +38,7 @@ def replay_recorded(run_id: str | None, since: datetime | None, modules: Sequenc
         asyncio.run(_replay(settings, run_id, since, modules, report))
     except LogDamaged as damaged:
         raise CommandError(str(damaged)) from None
-    except _OUTAGES as outage:
+    except OUTAGES as outage:
         raise CommandError(f"Kafka is unavailable: {outage}", "start it, then repeat", code=Exit.UNREACHABLE) from None
 
 
@@ -46,7 +47,7 @@ async def _replay(
 ) -> None:
     await await_kafka(settings, 5.0)
     replayer = Replayer(Declared(modules), settings)
-    with await Logs.read(settings, _governance(settings), lambda each: run_id in (None, each)) as logs:
+    with await Logs.read(settings, governance(settings), lambda each: run_id in (None, each)) as logs:
         for recorded in logs.runs():
             if since is None or _started(recorded) >= since:
                 report(await replay_run(recorded, replayer))
@@ -56,7 +57,8 @@ def _started(recorded: RecordedRun) -> datetime:
     return recorded.recording.changes[0].at if recorded.recording else datetime.max.replace(tzinfo=UTC)
 
 
-def _governance(settings: Settings) -> Governance:
+def governance(settings: Settings) -> Governance:
+    """Return the gate and the people of the settings."""
     own = settings_of(os.environ, AccessSettings)
     return Governance(read_gate(settings.gate), People(read_principals(own.principals)))
 

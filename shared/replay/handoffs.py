@@ -3,7 +3,7 @@
 Every verdict of the gate and of the budget is decided again. No tool is called, and nothing outside is touched.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
@@ -51,6 +51,15 @@ class Answered(NamedTuple):
     """True if the record states its kind and contents."""
 
 
+class RecordedHandoff(NamedTuple):
+    """One handoff that was worked on, as the record has it."""
+
+    variants: Sequence[Handoff]
+    """As it was sent; after a rebuild it may have been sent otherwise."""
+    attempt: Attempt
+    answered: Answered | None
+
+
 class HandoffReplay(NamedTuple):
     """One handoff, replayed."""
 
@@ -79,6 +88,18 @@ def answers_recorded(replays: Iterable[ChangeReplay]) -> dict[str, Answered]:
     return found
 
 
+def recorded_handoffs(
+    changes: Sequence[ChangeReplay], works: Mapping[str, Sequence[Entry]], retained: Mapping[str, Sequence[Handoff]]
+) -> Iterator[RecordedHandoff]:
+    """Yield every handoff of a run that was worked on. `retained`: as their topics have them, by id."""
+    answers, sent = answers_recorded(changes), handoffs_in(changes)
+    for id in dict.fromkeys([*sent, *retained]):
+        variants = [*([sent[id]] if id in sent else []), *retained.get(id, ())]
+        entries = works.get(variants[0].idempotency_key, [])
+        if (attempt := _attempt(variants[0], entries, answered=id in answers)) is not None:
+            yield RecordedHandoff(variants, attempt, answers.get(id))
+
+
 @dataclass(frozen=True, slots=True)
 class Replayer:
     """Replays handoffs with these agents and settings."""
@@ -86,6 +107,8 @@ class Replayer:
     agents: Mapping[str, Agent]
     settings: Settings
     metrics: Metrics = field(default_factory=lambda: Metrics(CollectorRegistry()))
+    models: Callable[[Tape], RecordedModels] = RecordedModels
+    """Makes the models of one handoff, which answer from its record."""
 
     async def handoffs(
         self,
@@ -94,20 +117,13 @@ class Replayer:
         retained: Mapping[str, Sequence[Handoff]],
     ) -> list[HandoffReplay]:
         """Replay every handoff of a run that was worked on. `retained`: as their topics have them, by id."""
-        answers, sent = answers_recorded(changes), handoffs_in(changes)
-        found = []
-        for id in dict.fromkeys([*sent, *retained]):
-            variants = [*([sent[id]] if id in sent else []), *retained.get(id, ())]
-            entries = works.get(variants[0].idempotency_key, [])
-            if (attempt := _attempt(variants[0], entries, answered=id in answers)) is not None:
-                found.append(await self._best(variants, attempt, answers.get(id)))
-        return found
+        return [await self.best(each) for each in recorded_handoffs(changes, works, retained)]
 
-    async def _best(self, variants: Iterable[Handoff], attempt: Attempt, answered: Answered | None) -> HandoffReplay:
+    async def best(self, recorded: RecordedHandoff) -> HandoffReplay:
         """Replay the handoff; if it differs, as it was sent again after a rebuild."""
         first: HandoffReplay | None = None
-        for each in variants:
-            replayed = await self.replay(each, attempt, answered)
+        for each in recorded.variants:
+            replayed = await self.replay(each, recorded.attempt, recorded.answered)
             if replayed.outcome is Outcome.SAME:
                 return replayed
             first = first or replayed
@@ -135,7 +151,7 @@ class Replayer:
         return _judged(handoff, tape, outcome, len(answer.judged), why)
 
     def _run(self, handoff: Handoff, tape: Tape) -> HandoffRun:
-        agent = self.agents[handoff.agent].with_tools(handoff.permitted)
+        agent, models = self.agents[handoff.agent].with_tools(handoff.permitted), self.models(tape)
         runtime = ReplayRuntime(
             agent=agent,
             settings=self.settings,
@@ -143,7 +159,7 @@ class Replayer:
             sentinel=ABSENT,
             runs=ABSENT,
             archive=RecordedArchive(),
-            models=RecordedModels(tape),  # type: ignore[arg-type]  # what of models the runtime uses
+            models=models,  # type: ignore[arg-type]  # what of models the runtime uses
             metrics=self.metrics,
             stops=KillSwitch(self.settings),
             tape=tape,
@@ -152,6 +168,7 @@ class Replayer:
         run = HandoffRun.of(runtime, later, tape.journal)
         run.workspace = RecordedWorkspace(later, runtime.archive, tape.journal, self.settings)
         _count_memory(run, tape.attempt)
+        models.serve(run)
         return run
 
 

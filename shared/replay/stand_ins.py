@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from schemas.error import ErrorInfo
 from schemas.step import HelpAsked
 from schemas.task import Artefact, Attachment
+from shared.agent.handoff_run import HandoffRun
 from shared.agent.workspace import StepWorkspace
 from shared.archive import Blob, BlobStore
 from shared.blackboard.journal import REFUSED
@@ -96,6 +97,9 @@ class RecordedModels:
         names = [each["reply"]["model"] for each in turns if each]
         self._name = names[-1] if names else "recorded"
 
+    def serve(self, run: HandoffRun) -> None:
+        """Take the handoff that the replies are for."""
+
     def name_of(self, role: ModelRole) -> str:
         """Return the name of the model."""
         return self._name
@@ -116,6 +120,11 @@ class RecordedModels:
         spending: Spending,
     ) -> Reply:
         """Return the recorded reply, after comparing the prompt. Raises as `Tape.end`."""
+        return await self._recorded(messages, tools, max_output_tokens, spending)
+
+    async def _recorded(
+        self, messages: Chat, tools: Sequence[dict[str, Any]], max_output_tokens: int, spending: Spending
+    ) -> Reply:
         place = self._tape.journal.asked[-1]
         entry = self._tape.attempt.places.get(place)
         recorded = entry.entry if entry is not None else None
@@ -131,6 +140,10 @@ class RecordedModels:
         self._tape.reach(place)
         self._tape.turns.append(place)
         return reply
+
+    def is_turn(self, place: str) -> bool:
+        """Return True for the place of a turn; False for a summary."""
+        return _TURN.match(place) is not None
 
     def _compare(self, place: str, messages: Chat, tools: Sequence[dict[str, Any]], recorded: dict[str, Any]) -> None:
         tape, turn = self._tape, _TURN.match(place)

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.support.approvals import mails_to
-from tests.support.swarm import gateway, result_of, submit
+from tests.support.swarm import gateway, result_of, scripted, submit
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
 
@@ -76,6 +76,29 @@ async def test_an_approved_run_is_decided_again_as_recorded_and_differently_by_a
     [stop] = [each for each in json.loads(fewer.stdout)["runs_stopped"] if each["run_id"] == run_id]
     assert (stop["kind"], stop["limit"], stop["allowed"]) == ("run", "model_calls", 2)
     assert stop["reached"] > 2
+
+
+async def test_its_turns_are_asked_again_of_another_model_and_no_mail_is_sent(swarm, gateway, model):
+    run_id = await submit(gateway, f"Write a short note on asking again and mail it to {READERS[0]}")
+    assert (await result_of(gateway, run_id))["status"] == "complete"
+    sent = len(mails_to(swarm, READERS[0]))
+    live = {"OPENAI_BASE_URL": f"{model}/v1", "OPENAI_API_KEY": "simulated"}
+
+    again = await asyncio.to_thread(replay, swarm, run_id, "--model", "waggle-simulated", "--json", **live)
+    assert again.returncode == 0, again.stdout + again.stderr
+    found = json.loads(again.stdout)
+    assert (found["outcome"], found["unknown"]) == ("same", [])
+    assert found["total"]["same"] == found["total"]["of"] >= 4
+    assert "turns x 1 tries: about" in again.stderr
+
+    when = {"model": "other-model", "agent": "communication", "text": "asking again"}
+    await scripted(model, {"when": when, "reply": {"calls": [{"name": "unheard_of"}]}})
+    other = ["--model", "other-model", "--agent", "communication", "--tries", "2"]
+    changed = await asyncio.to_thread(replay, swarm, run_id, *other, **live)
+    assert changed.returncode == 1, changed.stdout + changed.stderr
+    assert "unheard_of" in changed.stdout
+    assert "no tenant was charged" in changed.stdout
+    assert len(mails_to(swarm, READERS[0])) == sent
 
 
 def backtest(swarm, run_id, gate, text: str) -> dict:

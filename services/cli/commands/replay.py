@@ -20,6 +20,28 @@ _Agents = Annotated[
     list[str] | None,
     typer.Option("--agents", metavar="MODULE", help="Module of an agent of your own, such as translator.agent."),
 ]
+_Model = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="Ask this model again: an endpoint or a model of it.")
+]
+_Prompts = Annotated[
+    list[str] | None,
+    typer.Option("--agent-prompt", metavar="AGENT=FILE", help="Ask again with these instructions of the agent."),
+]
+_Tools = Annotated[
+    list[str] | None,
+    typer.Option("--tool-description", metavar="TOOL=TEXT", help="Ask again with this description, or file with it."),
+]
+_Values = Annotated[
+    list[str] | None,
+    typer.Option("--setting", metavar="AGENT.NAME=VALUE", help="Ask again with this setting of the agent."),
+]
+_Agent = Annotated[
+    list[str] | None, typer.Option("--agent", metavar="NAME", help="Ask this agent only. Default: all concerned.")
+]
+_Tries = Annotated[int, typer.Option("--tries", min=1, max=1_000, help="Requests for each turn that is asked again.")]
+_Budget = Annotated[
+    float, typer.Option("--budget", metavar="USD", help="Most that asking again may cost. No tenant is charged.")
+]
 
 
 def replay(
@@ -27,6 +49,13 @@ def replay(
     all_runs: _All = False,
     since: _Since = None,
     agents: _Agents = None,
+    model: _Model = None,
+    agent_prompt: _Prompts = None,
+    tool_description: _Tools = None,
+    setting: _Values = None,
+    agent: _Agent = None,
+    tries: _Tries = 1,
+    budget: _Budget = 1.0,
     json: JsonOption = False,
 ) -> None:
     """Decide everything in a run again, from its log alone, and compare: every state change, turn and verdict.
@@ -34,9 +63,41 @@ def replay(
     Models and tools answer from the record. Nothing is called, sent or written, and what the record does not have
     stops that part with the reason. Connects directly to WAGGLE_KAFKA, or to what `waggle up` runs here; WAGGLE_GATE
     and WAGGLE_KEYS must be those of the services. Exits with 1 if anything differs.
+
+    With a change (--model, --agent-prompt, --tool-description or --setting) the recorded turns are asked again, of a
+    live model, each in its recorded context. No tool is called.
     """
     if (run is None) != all_runs:
         raise CommandError("name one run, or use --all", "waggle replay RUN", code=Exit.USAGE)
+    if model or agent_prompt or tool_description or setting:
+        options = (model or "", agent_prompt or [], tool_description or [], setting or [])
+        _ask_again(run, options, (agent or [], agents or [], tries, budget), json=json)
+        return
+    if agent or tries != 1:
+        raise CommandError("nothing to ask again", "name a change, such as --model NAME", code=Exit.USAGE)
+    _decide_again(run, since, agents or [], json=json)
+
+
+def _ask_again(
+    run: str | None,
+    options: tuple[str, list[str], list[str], list[str]],
+    asking: tuple[list[str], list[str], int, float],
+    *,
+    json: bool,
+) -> None:
+    if run is None:
+        raise CommandError("a change is for one run", "waggle replay RUN --model NAME", code=Exit.USAGE)
+    from services.cli.replay_changes import Wanted, ask_changed, change_of  # noqa: PLC0415 -- imports clients of all servers
+    from services.cli.show.changed import changed_lines  # noqa: PLC0415 -- as above
+
+    screen = Screen(json=json)
+    document = ask_changed(Wanted(run, change_of(*options), *asking), screen).document()
+    screen.answer(document, lambda: screen.say("\n".join(changed_lines(document))))
+    if document["outcome"] != "same":
+        raise typer.Exit(Exit.FAILED)
+
+
+def _decide_again(run: str | None, since: str | None, agents: list[str], *, json: bool) -> None:
     from services.cli.replaying import replay_recorded  # noqa: PLC0415 -- imports clients of all servers
     from shared.replay.report import RunReplay  # noqa: PLC0415 -- as above
 
@@ -51,12 +112,12 @@ def replay(
             for line in _lines(document):
                 screen.say(line)
 
-    replay_recorded(run, parse_time_or_age(since) if since else None, agents or [], report)
+    replay_recorded(run, parse_time_or_age(since) if since else None, agents, report)
     if not total["runs"]:
         raise CommandError(
             f"the logs have no run {one_line(run)}" if run else "the logs have no such run", code=Exit.NOT_FOUND
         )
-    if all_runs and not json:
+    if run is None and not json:
         screen.say(_summary(total))
     if total["differs"]:
         raise typer.Exit(Exit.FAILED)

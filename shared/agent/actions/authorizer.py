@@ -115,6 +115,10 @@ class ActionAuthorizer:
         """Authorize the answer. Raises Stopped."""
         self._decide(self._case(Action(ActionKind.MESSAGE, "answer", kind)))
 
+    def foresee(self, call: ParsedToolCall) -> Ruling:
+        """Return the verdict that a call would get now. Nothing is recorded or charged."""
+        return judge(self._case(self._action(call), self.budget.counter.tool_calls_used_up()))
+
     async def before_tool_call(self, call: ParsedToolCall, *, dry: bool = False, check: Check | None = None) -> Ruling:
         """Return the verdict on a call about to be made or, if `dry`, only planned. Charges the call unless denied.
 

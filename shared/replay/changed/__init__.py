@@ -1,0 +1,1 @@
+"""Recorded turns asked again with a change: another model, prompt, tool description or setting."""
