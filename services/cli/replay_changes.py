@@ -144,11 +144,11 @@ def _check_cost(made: Experiment, wanted: Wanted, screen: Screen) -> None:
     """Show the estimate. Raises CommandError if it exceeds the bound."""
     estimate, count = made.estimated_usd, len(made.turns)
     screen.note(f"{count} turns x {wanted.tries} tries: about {estimate:.4f} USD of at most {wanted.budget_usd:g} USD")
-    if estimate > wanted.budget_usd:
-        message = (
-            f"the estimate of {estimate:.4f} USD exceeds the bound of {wanted.budget_usd:g} USD: nothing was asked"
-        )
-        raise CommandError(message, "raise --budget, or ask fewer --tries or one --agent", code=Exit.USAGE)
+    if made.needed_usd > wanted.budget_usd:
+        least = f"{math.ceil(made.needed_usd * 100) / 100:.2f} USD"
+        message = f"{wanted.budget_usd:g} USD may not suffice for all requests, which need {least}: nothing was asked"
+        action = f"allow --budget {least.removesuffix(' USD')}, or ask fewer --tries or one --agent"
+        raise CommandError(message, action, code=Exit.USAGE)
 
 
 def _progress(screen: Screen) -> Callable[[int, int], None]:

@@ -22,6 +22,8 @@ def changed_lines(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _share(total: dict[str, Any]) -> str:
+    if not total["of"]:
+        return "not asked"
     return f"{total['same']} of {total['of']} same (95 %: {total['low']:.0%} to {total['high']:.0%})"
 
 

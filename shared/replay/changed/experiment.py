@@ -68,6 +68,12 @@ class Experiment:
         """Probable cost of all replies."""
         return sum(self.live.estimate_usd(each) for each in self.turns) * self.tries
 
+    @property
+    def needed_usd(self) -> float:
+        """Least bound within which all are likely to be asked: each request needs its highest possible cost left."""
+        spare = (self.live.most_usd(each) - self.live.estimate_usd(each) for each in self.turns)
+        return self.estimated_usd + max(spare, default=0.0)
+
     async def ask(self, progress: Progress) -> ChangedReport:
         """Ask every turn, and compare the replies with the recorded one."""
         asked: list[AskedTurn] = []
