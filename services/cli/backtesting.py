@@ -61,7 +61,8 @@ def backtest_recorded(
 ) -> None:
     """Make both comparisons on what was recorded since then. Raises CommandError if the record cannot be read."""
     running = endpoints(root_folder())
-    given = {"kafka": running["WAGGLE_KAFKA"]} if "WAGGLE_KAFKA" in running and "WAGGLE_KAFKA" not in os.environ else {}
+    names = {"kafka": "WAGGLE_KAFKA", "postgres": "WAGGLE_POSTGRES"}  # the latter has the keys of sealed runs
+    given = {field: running[name] for field, name in names.items() if name in running and name not in os.environ}
     settings = Settings(**given)  # type: ignore[arg-type]  # a field that is text
     try:
         asyncio.run(_backtest(settings, found, limits, since, report, progress))

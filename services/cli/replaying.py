@@ -32,7 +32,8 @@ Report = Callable[[RunReplay], None]
 def replay_recorded(run_id: str | None, since: datetime | None, modules: Sequence[str], report: Report) -> None:
     """Replay one run, or all that started since then. Raises CommandError if Kafka is unavailable."""
     running = endpoints(root_folder())
-    given = {"kafka": running["WAGGLE_KAFKA"]} if "WAGGLE_KAFKA" in running and "WAGGLE_KAFKA" not in os.environ else {}
+    names = {"kafka": "WAGGLE_KAFKA", "postgres": "WAGGLE_POSTGRES"}  # the latter has the keys of sealed runs
+    given = {field: running[name] for field, name in names.items() if name in running and name not in os.environ}
     settings = Settings(**given)  # type: ignore[arg-type]  # a field that is text
     try:
         asyncio.run(_replay(settings, run_id, since, modules, report))
