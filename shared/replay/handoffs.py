@@ -206,9 +206,9 @@ def _compare(tape: Tape, answered: Answered, answer: Answer) -> tuple[Outcome, s
     """Note the differences between two answers."""
     recorded = answered.answer
     _compare_verdicts(tape, recorded.judged, answer.judged, cut=_is_from_outside(recorded))
+    if answered.whole and _is_from_outside(recorded) and _failure(answer) != _failure(recorded):
+        return Outcome.UNKNOWN, "it was ended from outside, and the record does not say at which moment"
     if type(recorded) is not type(answer) and answered.whole:
-        if _is_from_outside(recorded):
-            return Outcome.UNKNOWN, "it was ended from outside, and the record does not say at which moment"
         tape.differ("answer", "kind", type(recorded).__name__, type(answer).__name__)
         return Outcome.DIFFERS, ""
     names = answered.stated - _NOT_COMPARED
@@ -222,7 +222,11 @@ _KINDS = {"plan": "plan", "usage": "tokens", "effected": "tool"}
 
 
 def _is_from_outside(answer: Answer) -> bool:
-    return isinstance(answer, HandoffFailed) and answer.error.code in _FROM_OUTSIDE
+    return _failure(answer) in _FROM_OUTSIDE
+
+
+def _failure(answer: Answer) -> str | None:
+    return answer.error.code if isinstance(answer, HandoffFailed) else None
 
 
 def _comparable(answer: Answer, names: Iterable[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Recorded runs in Kafka: the logs, and the messages that their topics retain. Only reads."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
@@ -96,7 +96,7 @@ class Logs:
         if not isinstance(found, Folded):
             return RecordedRun(run_id, None, {}, {}, found.why)
         works = works_of(_written(self.entries.records_of(run_id)))
-        messages = dict(_retained(self.messages.records_of(run_id)))
+        messages = _first_of_each(_retained(self.messages.records_of(run_id)))
         handoffs: dict[str, list[Handoff]] = {}
         for each in messages.values():
             if isinstance(each, Handoff) and each not in handoffs.setdefault(each.id, []):
@@ -138,6 +138,17 @@ def _retained(rows: Sequence[Row]) -> Iterator[tuple[str, Message]]:
         type_, id, mark, payload = json.loads(row.value or b"[]")
         message = message_class(type_).read(payload)
         yield (f"{id}#{number}", message) if isinstance(message, Handoff) else (mark, message)
+
+
+def _first_of_each(messages: Iterable[tuple[str, Message]]) -> dict[str, Message]:
+    """Return the messages by mark: a run decides about the first and ignores any copy, which may differ from it.
+
+    A worker that is killed between its answer and the commit of its offset answers once more.
+    """
+    first: dict[str, Message] = {}
+    for mark, message in messages:
+        first.setdefault(mark, message)
+    return first
 
 
 def _written(rows: Sequence[Row]) -> Iterator[Written]:

@@ -130,3 +130,11 @@ async def test_a_failure_of_the_model_is_taken_from_the_recorded_answer(agent):
     assert answer.error.code == "model_refused"
     found = await replayed(agent, handoff, entries, answer)
     assert (found.outcome, len(found.turns)) == (Outcome.SAME, 1)
+
+
+async def test_a_failure_from_outside_is_unknown_even_if_the_handler_would_have_failed_by_itself(agent):
+    handoff, entries, answer = await recorded(agent, turns=[], attempt=2)
+    outside = answer.model_copy(update={"error": answer.error.model_copy(update={"code": "unwanted"})})
+    found = await replayed(agent, handoff, entries, outside)
+    assert (found.outcome, list(found.differences)) == (Outcome.UNKNOWN, [])
+    assert "from outside" in found.why
