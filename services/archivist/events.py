@@ -67,7 +67,7 @@ def drafts_of(change: RunChanged) -> Iterator[Draft]:
 
 def _rows(change: RunChanged, event: Any) -> Iterator[Draft]:
     own = _own(event)
-    own["facts"] = {TYPE: event.wire_type()} | own.get("facts", {})
+    own["facts"] = own.get("facts", {}) | {TYPE: event.wire_type()}
     yield _draft(change, event, _shown(event), **own)
     if isinstance(event, e.ActionsJudged):
         yield from (_verdict(change, event, each) for each in event.judged)
@@ -125,7 +125,7 @@ def _started(event: e.RunStarted) -> Values:
     named = {
         "shape": str(task.shape),
         "agent": task.agent,
-        "type": task.type,
+        "task_type": task.type,
         "dry_run": getattr(task, "dry_run", None) or None,
     }
     return {"facts": named | {"task": event.task_id, "source": event.source}}
@@ -187,7 +187,7 @@ def _failed(event: s.AttemptFailed) -> Values:
 
 def _rated(event: FeedbackGiven) -> Values:
     versions = {agent: each.model_dump(mode="json") for agent, each in event.agents.items() if each}
-    facts = {"person": event.person, "score": event.score, "type": event.task_type, "versions": versions}
+    facts = {"person": event.person, "score": event.score, "task_type": event.task_type, "versions": versions}
     return {"verdict": "solved" if event.solved else "not_solved", "outcome": "in_effect", "facts": facts}
 
 

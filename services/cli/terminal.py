@@ -107,5 +107,9 @@ class Screen:
         """Print one JSON document or model, on one line, in ASCII, so that it cannot control a terminal either."""
         print(json.dumps(to_jsonable_python(value)), flush=True)
 
+    def raw(self, text: str) -> None:
+        """Print a text for a program as it is, but for characters that control a terminal."""
+        print(clean(text), end="", flush=True)
+
     def _print(self, console: Console, what: RenderableType, style: str | None) -> None:
         console.print(Clean(what), style=style, soft_wrap=isinstance(what, str | Text))

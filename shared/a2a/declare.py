@@ -19,7 +19,7 @@ WELL_KNOWN = "/.well-known/agent-card.json"
 
 RESERVED = frozenset(
     {PLANNER, REVIEWER, WRITER, "cli", "code", "communication", "console", "data", "gateway", "notifier"}
-    | {"orchestrator", "research", "timekeeper", "remote", "memory"}
+    | {"orchestrator", "research", "timekeeper", "remote", "memory", "archivist"}
 )
 """Names of Waggle's own services."""
 

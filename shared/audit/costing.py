@@ -43,7 +43,7 @@ ORDER BY GROUPING({columns}) DESC, sum(cost) DESC NULLS LAST, 1 LIMIT $4
 """
 _STARTED = """
     LEFT JOIN LATERAL (
-        SELECT facts::json ->> 'type' AS type FROM audit_records r
+        SELECT facts::json ->> 'task_type' AS type FROM audit_records r
         WHERE r.tenant = $1 AND r.run_id = spent.run_id AND r.run_id <> ''
             AND r.kind = 'transition' AND r.name = 'run-started' AND r.at < $3
         ORDER BY r.number LIMIT 1

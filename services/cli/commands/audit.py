@@ -13,7 +13,7 @@ from services.cli.exit_codes import EPILOGUE, Exit
 from services.cli.options import JsonOption
 from services.cli.session import Session, gateway_command
 from services.cli.show.audit import policy_values, proof_values, show_policies, show_proofs, show_rows
-from services.cli.show.audit_costs import print_csv, show_audit_costs
+from services.cli.show.audit_costs import csv_of, show_audit_costs
 from services.cli.terminal import Screen, one_line
 from services.cli.times import parse_time_or_age
 
@@ -127,7 +127,7 @@ def cost(
         raise typer.BadParameter(f"`{one_line(unknown[0])}` is none of {', '.join(get_args(CostName))}")
     found = session.client.audit_costs(range.query | {"by": names, "limit": limit})
     if csv:
-        print_csv(found)
+        session.screen.raw(csv_of(found))
     else:
         session.screen.answer(found, lambda: show_audit_costs(session.screen, found))
 

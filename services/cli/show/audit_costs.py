@@ -28,13 +28,13 @@ def show_audit_costs(screen: Screen, costs: AuditCosts) -> None:
         screen.note("There are more lines; --limit shows them. The total is of all.")
 
 
-def print_csv(costs: AuditCosts) -> None:
-    """Print the lines as CSV, without the total."""
+def csv_of(costs: AuditCosts) -> str:
+    """Return the lines as CSV, without the total."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow([*costs.by, *_SUMS])
     rows.writerows([*map(_cell, line.names), *(getattr(line, name) for name in _SUMS)] for line in costs.lines)
-    print(out.getvalue(), end="", flush=True)
+    return out.getvalue()
 
 
 def _cell(name: str) -> str:

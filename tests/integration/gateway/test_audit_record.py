@@ -126,7 +126,7 @@ async def test_commands_hold_and_release_a_tenant(settings, record, monkeypatch)
 
 async def test_costs_are_summed_up_by_agent_and_task_type_within_a_month_and_a_tenant(gateway, record):
     call = {"kind": "model_call", "name": "m1", "agent": "data", "tokens_in": 100, "tokens_out": 20, "contents": None}
-    started = {"kind": "transition", "name": "run-started", "facts": {"type": "report"}, "contents": None}
+    started = {"kind": "transition", "name": "run-started", "facts": {"task_type": "report"}, "contents": None}
     drafts = [
         draft(-60 * 24 * 10, run_id="r1", **started),
         draft(-60 * 24 * 9, run_id="r1", cost=5.0, **call),  # in September
