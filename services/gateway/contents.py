@@ -3,7 +3,7 @@
 | part | shown to |
 |---|---|
 | state, its reason unless that asks, objective, plan, progress, times, cost, errors | everyone who may see runs |
-| open questions with their calls, messages of callers | the roles `contents` and `decide` |
+| open questions with their calls, messages and feedback of people | the roles `contents` and `decide` |
 | answers of steps, the planner's rationale, notes of attempts, events that carry any of these | the role `contents` |
 
 A field or an event that this module does not name is withheld.
@@ -30,7 +30,7 @@ _STATE = frozenset(
         *("usage", "budget", "models", "parked", "absent", "session"),
     }
 )
-_QUESTIONS = frozenset({"waiting_for", "questions", "messages"})
+_QUESTIONS = frozenset({"waiting_for", "questions", "messages", "ratings"})
 _STEP = frozenset(
     {
         *("id", "agent", "objective", "status", "attempts", "error", "seconds", "usage", "versions"),
