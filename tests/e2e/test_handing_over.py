@@ -98,7 +98,8 @@ async def test_models_that_always_hand_on_end_in_one_result_with_all_briefs_thou
         ended = asyncio.gather(*(follow(gateway, run_id) for run_id in runs))
         while not ended.done():
             await asyncio.sleep(chance.uniform(0.2, 1.0))
-            victim = next(each for each in swarm._children if each.name == chance.choice(sorted(ROUTE)))
+            name = chance.choice(sorted(ROUTE))
+            victim = next(each for each in swarm._children if each.name == name)
             if victim.pid and not ended.done():
                 os.kill(victim.pid, signal.SIGKILL)
                 await asyncio.wait_for(victim.await_ready(), 30)
