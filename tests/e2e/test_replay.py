@@ -91,9 +91,9 @@ async def test_its_turns_are_asked_again_of_another_model_and_no_mail_is_sent(sw
     assert found["total"]["same"] == found["total"]["of"] >= 4
     assert "turns x 1 tries: about" in again.stderr
 
-    when = {"model": "other-model", "agent": "communication", "text": "asking again"}
+    when = {"model": "waggle-simulated-other", "agent": "communication", "text": "asking again"}
     await scripted(model, {"when": when, "reply": {"calls": [{"name": "unheard_of"}]}})
-    other = ["--model", "other-model", "--agent", "communication", "--tries", "2", "--budget", "9"]
+    other = ["--model", "waggle-simulated-other", "--agent", "communication", "--tries", "2", "--budget", "9"]
     changed = await asyncio.to_thread(replay, swarm, run_id, *other, **live)
     assert changed.returncode == 1, changed.stdout + changed.stderr
     assert "unheard_of" in changed.stdout
