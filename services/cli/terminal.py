@@ -108,7 +108,7 @@ class Screen:
         print(json.dumps(to_jsonable_python(value)), flush=True)
 
     def raw(self, text: str) -> None:
-        """Print a text for a program as it is, but for characters that control a terminal."""
+        """Print a text for a program as it is, except characters that control a terminal."""
         print(clean(text), end="", flush=True)
 
     def _print(self, console: Console, what: RenderableType, style: str | None) -> None:
