@@ -36,7 +36,7 @@ _FROM_OUTSIDE = ("timeout", "unwanted", "gave_up_waiting")
 _NOT_COMPARED = {"seconds", "versions", "token", "judged"}
 """Fields of an answer that another execution has otherwise, or that are compared apart."""
 
-_ALWAYS_STATED = ("usage", "models", "judged", "acted", "effected")
+ALWAYS_STATED = ("usage", "models", "judged", "acted", "effected")
 """Fields of an answer that the log states even if its contents were ignored."""
 
 
@@ -83,7 +83,7 @@ def answers_recorded(replays: Iterable[ChangeReplay]) -> dict[str, Answered]:
             if any(event.reason for event in ignored):
                 continue
             whole = each.source == "topic" or not ignored
-            stated = frozenset(each.cause.model_fields_set if whole else _ALWAYS_STATED)
+            stated = frozenset(each.cause.model_fields_set if whole else ALWAYS_STATED)
             found.setdefault(each.cause.handoff_id, Answered(each.cause, each.events[0].at, stated, whole))
     return found
 
@@ -203,26 +203,37 @@ def _tape(handoff: Handoff, attempt: Attempt, answered: Answered | None) -> Tape
 
 
 def _compare(tape: Tape, answered: Answered, answer: Answer) -> tuple[Outcome, str]:
-    """Note the differences between two answers."""
-    recorded = answered.answer
-    _compare_verdicts(tape, recorded.judged, answer.judged, cut=_is_from_outside(recorded))
-    if answered.whole and _is_from_outside(recorded) and _failure(answer) != _failure(recorded):
+    """Note the differences between two answers, except those that only show at which moment the work ended."""
+    cut = _may_end_anywhere(answered)
+    _compare_verdicts(tape, answered.answer.judged, answer.judged, cut=cut)
+    found = list(_differences(answered, answer))
+    if cut and found:
         return Outcome.UNKNOWN, "it was ended from outside, and the record does not say at which moment"
-    if type(recorded) is not type(answer) and answered.whole:
-        tape.differ("answer", "kind", type(recorded).__name__, type(answer).__name__)
-        return Outcome.DIFFERS, ""
-    names = answered.stated - _NOT_COMPARED
-    one, other = (_comparable(each, names) for each in (recorded, answer))
-    for where, was, now in differing(one, other):
-        tape.differ(_KINDS.get(where.partition(".")[0], "answer"), where, was, now)
+    tape.differences += found
     return Outcome.SAME, ""
 
 
+def _may_end_anywhere(answered: Answered) -> bool:
+    """Return True for a failure from outside, and for a failure whose kind the record does not state."""
+    if answered.whole:
+        return _failure(answered.answer) in _FROM_OUTSIDE
+    messages = (each.name for each in answered.answer.judged if each.action == "message")
+    return HandoffFailed.wire_type() in messages
+
+
+def _differences(answered: Answered, answer: Answer) -> Iterator[Difference]:
+    """Yield the differences between the contents of two answers."""
+    recorded = answered.answer
+    if type(recorded) is not type(answer) and answered.whole:
+        yield Difference("answer", "kind", type(recorded).__name__, type(answer).__name__)
+        return
+    names = answered.stated - _NOT_COMPARED
+    one, other = (_comparable(each, names) for each in (recorded, answer))
+    for where, was, now in differing(one, other):
+        yield Difference(_KINDS.get(where.partition(".")[0], "answer"), where, was, now)
+
+
 _KINDS = {"plan": "plan", "usage": "tokens", "effected": "tool"}
-
-
-def _is_from_outside(answer: Answer) -> bool:
-    return _failure(answer) in _FROM_OUTSIDE
 
 
 def _failure(answer: Answer) -> str | None:
@@ -230,9 +241,12 @@ def _failure(answer: Answer) -> str | None:
 
 
 def _comparable(answer: Answer, names: Iterable[str]) -> dict[str, Any]:
+    """Return the fields that are compared: acting calls by their places, since an answer lists them in any order."""
     shown = answer.model_dump(mode="json", include=set(names))
     for each in shown.get("effected", ()):
         each.pop("at", None)
+    if "effected" in shown:
+        shown["effected"].sort(key=lambda each: (each["work_id"], each["call"]))
     return shown
 
 

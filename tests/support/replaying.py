@@ -10,7 +10,7 @@ from shared.agent.handoff_run import HandoffRun
 from shared.blackboard.journal import ANSWER, OF
 from shared.config import Settings, settings_of
 from shared.replay import AgentsKnown, Recording
-from shared.replay.handoffs import Answered, Replayer
+from shared.replay.handoffs import ALWAYS_STATED, Answered, Replayer
 from shared.replay.works import Attempt, Written, after_all, attempts_of, works_of
 from shared.runs.timers import timers
 from tests.support.run_world import AGENTS, World
@@ -57,10 +57,10 @@ def entries_of(handoff, journal, until: int | None = None):
     return works_of(Written(each, datetime.now(UTC)) for each in written).get(handoff.idempotency_key, [])
 
 
-async def replayed(agent, handoff, entries, answer, **settings):
-    """The handoff, replayed with the agent and these settings."""
+async def replayed(agent, handoff, entries, answer, *, whole=True, **settings):
+    """The handoff, replayed with these settings. `whole`: the record states the contents of the answer."""
     replayer = Replayer({agent.name: agent}, settings_of(settings, Settings))
     attempt: Attempt = attempts_of(entries).get(handoff.tries) or after_all(entries)
-    stated = frozenset(type(answer).model_fields) if answer else frozenset()
-    answered = Answered(answer, datetime.now(UTC), stated, whole=True) if answer else None
+    stated = frozenset(type(answer).model_fields if whole else ALWAYS_STATED) if answer else frozenset()
+    answered = Answered(answer, datetime.now(UTC), stated, whole) if answer else None
     return await replayer.replay(handoff, attempt, answered)

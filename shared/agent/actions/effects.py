@@ -75,7 +75,8 @@ class Effects:
         return any("/".join(each.place) == place and each.outcome != "unknown" for each in self._handoff.effected)
 
     def recall(self, journal: Journal) -> None:
-        """Add the acting calls that earlier deliveries of this work have recorded."""
+        """Add the acting calls that earlier deliveries of this work have recorded, in the order they were made."""
+        found: dict[str, ActingCall] = {}
         for name, entry in journal.entries().items():
             place, about = name.removesuffix(INTENT), journal.about(name)
             if about is None or "acting" not in about or (name.endswith(INTENT) and place in journal):
@@ -83,7 +84,8 @@ class Effects:
             record = ActingCall.model_validate(about["acting"], extra="ignore")
             if name.endswith(REFUSED) or entry is None or (isinstance(entry, str) and from_record(entry)):
                 continue
-            self._recalled[place] = record if name.endswith(INTENT) else _ended(record, str(entry))
+            found[place] = record if name.endswith(INTENT) else _ended(record, str(entry))
+        self._recalled |= sorted(found.items(), key=_when_made)
 
     def record_of(self, call: ParsedToolCall) -> ActingCall | None:
         """Return the record of a call about to be made; None for one that does not act outside the run."""
@@ -147,6 +149,11 @@ class Effects:
             rule=rule,
             at=self._first.get((handoff.idempotency_key, call.place)) or self._now(),
         )
+
+
+def _when_made(recalled: tuple[str, ActingCall]) -> tuple[float, str]:
+    place, record = recalled
+    return record.at.timestamp() if record.at else 0.0, place
 
 
 def answer_from(record: ActingCall) -> str:

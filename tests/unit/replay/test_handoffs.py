@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from schemas.step import HandoffFailed
+from shared.agent.actions.effects import Effects
 from shared.replay import Outcome
+from shared.replay.tape import RecordedJournal
 from tests.support.replaying import played, replayed
 from waggle import Agent, Context, Effect, Findings, Risk, Step, TerminalError, ToolContext, tool
 from waggle.testing import AgentHarness, Scripted, calls
@@ -55,9 +58,9 @@ def agent(tmp_path: Path) -> Agent:
 TURNS = [calls("look", key="second") & calls("keep", text="words"), calls("send", to="ada@example.org"), FOUND]
 
 
-async def recorded(agent: Agent, turns=TURNS, until: int | None = None, **step):
+async def recorded(agent: Agent, turns=TURNS, until: int | None = None, objective=OBJECTIVE, **step):
     async with AgentHarness(agent, model=Scripted(turns)) as harness:
-        handoff = harness.handoff(Step, OBJECTIVE, **{"step_id": "step", **step})
+        handoff = harness.handoff(Step, objective, **{"step_id": "step", **step})
         return handoff, *await played(harness, handoff, until)
 
 
@@ -138,3 +141,42 @@ async def test_a_failure_from_outside_is_unknown_even_if_the_handler_would_have_
     found = await replayed(agent, handoff, entries, outside)
     assert (found.outcome, list(found.differences)) == (Outcome.UNKNOWN, [])
     assert "from outside" in found.why
+
+
+async def test_a_failure_from_outside_may_have_come_before_every_recorded_call(agent):
+    handoff, entries, answer = await recorded(agent)
+    about = answer.model_dump(include={"id", "run_id", "tenant", "agent", "handoff_id", "token"})
+    error = {"code": "unwanted", "message": "the run does not await this handoff"}
+    found = await replayed(agent, handoff, entries, HandoffFailed.model_validate(about | {"error": error}))
+    assert (found.outcome, list(found.differences)) == (Outcome.UNKNOWN, [])
+
+
+async def test_a_failure_whose_contents_the_record_does_not_state_is_unknown(agent):
+    handoff, entries, answer = await recorded(agent)
+    failed = answer.judged[-1].model_copy(update={"name": HandoffFailed.wire_type()})
+    ended = answer.model_copy(update={"judged": [*answer.judged[:-1], failed], "effected": []})
+    found = await replayed(agent, handoff, entries, ended, whole=False)
+    assert (found.outcome, list(found.differences)) == (Outcome.UNKNOWN, [])
+
+
+async def test_an_answer_may_list_its_acting_calls_in_any_order(agent):
+    twice = [calls("send", to="ada@example.org") & calls("send", to="bob@example.org"), FOUND]
+    objective = "Send ada@example.org and bob@example.org a greeting."
+    handoff, entries, answer = await recorded(agent, twice, objective=objective)
+    assert len(answer.effected) == 2
+    other = answer.model_copy(update={"effected": answer.effected[::-1]})
+    assert (await replayed(agent, handoff, entries, other)).outcome is Outcome.SAME
+    other = answer.model_copy(update={"effected": answer.effected[:1]})
+    assert (await replayed(agent, handoff, entries, other)).outcome is Outcome.DIFFERS
+
+
+async def test_acting_calls_are_recalled_in_the_order_they_were_made(agent):
+    twice = [calls("send", to="ada@example.org") & calls("send", to="bob@example.org"), FOUND]
+    objective = "Send ada@example.org and bob@example.org a greeting."
+    handoff, entries, answer = await recorded(agent, twice, objective=objective)
+    journal = RecordedJournal({})
+    for each in reversed(entries):
+        journal.add(each.name, each.entry, each.of)
+    effects = Effects(handoff)
+    effects.recall(journal)
+    assert [each.place for each in effects.made] == [each.place for each in answer.effected]
