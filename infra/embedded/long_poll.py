@@ -13,6 +13,9 @@ from infra.embedded import wire
 
 _HOST = "127.0.0.1"
 
+_LARGEST = 100 * 2**20
+"""Bytes of a message at most: Kafka's default for `socket.request.max.bytes`."""
+
 _UNKNOWN = b""
 """Stands for the topics of a request that cannot be read."""
 
@@ -134,6 +137,9 @@ async def _read_into(requests: asyncio.Queue[bytes], client: asyncio.StreamReade
 
 
 async def _frame(reader: asyncio.StreamReader) -> bytes:
-    """Return the next message with its size. Raises IncompleteReadError at the end."""
-    size = await reader.readexactly(wire.SIZE.size)
-    return size + await reader.readexactly(wire.SIZE.unpack(size)[0])
+    """Return the next message with its size. Raises IncompleteReadError at the end, and ConnectionError."""
+    head = await reader.readexactly(wire.SIZE.size)
+    [size] = wire.SIZE.unpack(head)
+    if not 0 < size <= _LARGEST:
+        raise ConnectionError(f"a message of {size} bytes: 1 to {_LARGEST} are accepted")
+    return head + await reader.readexactly(size)

@@ -89,3 +89,15 @@ async def test_a_consumer_of_flexible_versions_is_answered(bootstrap):
         assert found.value() == b"read by C"
     finally:
         reading.close()
+
+
+@pytest.mark.parametrize("words", [b"GET / HTTP/1.1\r\n\r\n", b"\xff\xff\xff\xff", b"\0\0\0\0", b"\0\0\0\3abc"])
+async def test_a_message_of_no_valid_size_ends_its_own_connection_only(bootstrap, words):
+    host, _, port = bootstrap.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(words)
+    async with asyncio.timeout(20):
+        assert await reader.read() == b""
+    writer.close()
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        await producer.send_and_wait("after", b"still here")
