@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Entry] = {
     "audit": Entry("audit:app", "Ask the audit record what runs did, and prove that it was not changed.", True),
     "costs": Entry("costs:costs", "Show costs by day, agent, model and type of task."),
     "eval": Entry("evaluate:app", "Run suites of cases, compare two versions, and report pass rates over time.", True),
+    "case": Entry("case:app", "Make a case of a suite from a run and a person's verdict on it.", True),
     "guardrails": Entry("guardrails:app", "Measure the model check: false alarms and detection.", True),
     "doctor": Entry("doctor:doctor", "Check settings, connections, topics, groups and clocks, and suggest fixes."),
     "inbox": Entry("approvals:inbox", "List all open questions, riskiest first, then oldest first."),

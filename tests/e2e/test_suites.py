@@ -27,6 +27,14 @@ async def stack(tmp_path_factory):
         yield stack
 
 
+async def waggle(stack, *arguments):
+    command = [sys.executable, "-m", "services.cli", *map(str, arguments)]
+    known, pipe = os.environ | stack.endpoints, asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, env=known, stdout=pipe, stderr=pipe)
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
 async def evaluating(stack, folder, *arguments):
     command = [sys.executable, "-m", "services.cli", "eval", *map(str, arguments), "--results", str(folder)]
     known = os.environ | stack.endpoints
@@ -95,6 +103,28 @@ async def test_an_interrupted_run_resumes_without_a_second_task(stack, tmp_path)
     await postgres.close()
     assert trials[0]["run_id"] in stored
     assert "certificate" not in stored.lower()
+
+
+async def test_a_case_made_of_a_run_passes_and_guards_what_the_run_did(stack, tmp_path):
+    assert (await evaluated(stack, tmp_path, "run", SUITE, "--id", "origin", "--case", CASE, "--repeat", 1))[0] == 0
+    [trial] = results(tmp_path, "origin")["trials"]
+    made = tmp_path / "made" / "mails.yaml"
+    made.parent.mkdir()
+    options = ("from", trial["run_id"], "--suite", made, "--with-files", "--name", "again")
+    code, _, err = await waggle(stack, "case", *options)
+    assert (code, "--verdict pass" in err, made.exists()) == (2, True, False)
+    assert (await waggle(stack, "feedback", trial["run_id"], "yes", "--by", "ada"))[0] == 0
+    while (done := await waggle(stack, "case", *options))[0] == 2:
+        await asyncio.sleep(0.2)
+    assert done[0] == 0, done
+    [case] = read_suite(made).cases
+    assert [each.tool for each in case.expect.in_order] or [each.tool for each in case.expect.in_any_order]
+    code, out, err = await evaluated(stack, tmp_path, "run", made, "--id", "made", "--repeat", 2)
+    assert code == 0, out + err
+    code, out, _ = await waggle(stack, "case", *options)
+    assert (code, [each.name for each in read_suite(made).cases]) == (0, ["again", "again-2"])
+    code, out, _ = await waggle(stack, "case", "from", trial["run_id"], "--verdict", "pass")
+    assert (code, out.startswith("suite: recorded")) == (0, True)
 
 
 async def test_a_judge_is_calibrated_by_the_verdicts_of_people(stack):

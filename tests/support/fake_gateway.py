@@ -255,6 +255,11 @@ def app_of(script):
             return Response(script.results[run_id].model_dump_json(), media_type="application/json")
         return refused(409, "not_finished", "the run is EXECUTING")
 
+    @app.get("/v1/runs/{run_id}/task")
+    async def task(run_id: str):
+        started = next(each for each in script.events[run_id] if isinstance(each, e.RunStarted))
+        return Response(started.task.model_dump_json(), media_type="application/json")
+
     @app.get("/v1/runs/{run_id}/trace")
     async def trace(run_id: str):
         return script.traces.get(run_id) or unknown_run(run_id)

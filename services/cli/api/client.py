@@ -108,6 +108,10 @@ class Gateway(MemoryRequests, AuditRequests):
         """Return the result of a run that has ended."""
         return self._one(Result, "GET", run_path(run_id, "result"))
 
+    def task(self, run_id: str) -> Task:
+        """Return the task of a run, as the guardrails left it."""
+        return self._one(Task, "GET", run_path(run_id, "task"))
+
     def trace(self, run_id: str) -> RunTrace:
         """Return the work of a run so far."""
         return self._one(RunTrace, "GET", run_path(run_id, "trace"))

@@ -9,15 +9,14 @@ from typing import TypeVar
 
 from schemas.api.runs import QuestionView, RunView
 from schemas.api.trace import RunTrace
-from schemas.progress import PERSON
 from schemas.task import Result, Task
 from services.cli.api.answers import BusyError, NotFoundError, UnavailableError
 from services.cli.api.client import Gateway
+from services.cli.evaluation.collecting import calls_of
 from services.cli.exit_codes import ENDED
 from services.cli.open_questions import questions_of
 from services.cli.terminal import one_line
-from shared.evaluation import Call, Case, ExpectedQuestion, Observed, calls_in
-from shared.evaluation.observed import calls_by_code
+from shared.evaluation import Call, Case, ExpectedQuestion, Observed
 
 PATIENCE = 60.0
 """Seconds to retry while the gateway is unavailable, or does not know a run yet."""
@@ -54,7 +53,8 @@ class Trying:
         late = self._follow(run_id)
         result = self._patiently(lambda: self.client.result(run_id))
         trace = self._patiently(lambda: self.client.trace(run_id))
-        found = self._observed(result, self._calls(trace, result), late=late)
+        calls = calls_of(trace, result, lambda handoff: self._patiently(partial(self.client.journal, run_id, handoff)))
+        found = self._observed(result, calls, late=late)
         return run_id, found.model_copy(update={"versions": _versions(trace)})
 
     def _follow(self, run_id: str) -> bool:
@@ -86,20 +86,6 @@ class Trying:
         order = {"request_id": asked.request_id, "decision": expected.reply, "answer": expected.answer}
         order |= {"digest": asked.proposal.digest} if asked.proposal else {}
         self.client.command(run.run_id, "decisions", by=self.by, **order)
-
-    def _calls(self, trace: RunTrace, result: Result) -> list[Call]:
-        """Return the calls of all works, in the order in which these were started."""
-        works = {
-            attempt.handoff_id.rpartition(".")[0]: (work.agent, attempt.handoff_id)
-            for work in trace.works
-            if work.agent != PERSON
-            for attempt in work.attempts
-        }
-        found: list[Call] = []
-        for agent, handoff_id in works.values():
-            journal = self._patiently(partial(self.client.journal, trace.run_id, handoff_id))
-            found += calls_in(agent, journal.entries)
-        return found + calls_by_code(result.acting_calls)
 
     def _observed(self, result: Result, calls: list[Call], *, late: bool) -> Observed:
         reason = f"no end within {self.limit:g} s" if late else (result.error.message if result.error else "")
