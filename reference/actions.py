@@ -463,6 +463,7 @@ ACTIONS = (
     _local(
         "run a suite of cases", "eval run", "its cases and results are files, and its runs are tasks like any other"
     ),
+    _local("make a case of a run", "case from", "the suite is a file"),
     _local("measure the model check", "guardrails measure", "it asks the model of the services, with a file of texts"),
     _local("compare two runs of a suite", "eval compare", "the results are files"),
     _local("report the pass rates of suites", "eval report", "the results are files"),

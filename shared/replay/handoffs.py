@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from prometheus_client import CollectorRegistry
 
 from schemas.event import AnswerIgnored
-from schemas.step import Answer, Handoff, HandoffFailed
+from schemas.step import Answer, Handoff, HandoffFailed, HelpAsked
 from schemas.verdict import Judgement
 from shared.agent.declare import Agent
 from shared.agent.execution import execute
@@ -95,9 +95,23 @@ def recorded_handoffs(
     answers, sent = answers_recorded(changes), handoffs_in(changes)
     for id in dict.fromkeys([*sent, *retained]):
         variants = [*([sent[id]] if id in sent else []), *retained.get(id, ())]
-        entries = works.get(variants[0].idempotency_key, [])
+        entries = _in_its_journal(works.get(variants[0].idempotency_key, []), variants[0].idempotency_key, answers)
         if (attempt := _attempt(variants[0], entries, answered=id in answers)) is not None:
             yield RecordedHandoff(variants, attempt, answers.get(id))
+
+
+def _in_its_journal(entries: Sequence[Entry], work: str, answers: Mapping[str, Answered]) -> Sequence[Entry]:
+    """Return the entries without outcomes that only the log has.
+
+    An entry goes to the log first, and a worker that is cut off may never write it to Redis. If a try then asks a
+    person for the outcome of a call, its journal had none.
+    """
+    only_logged = set[tuple[int, str]]()
+    for number, attempt in attempts_of(entries).items():
+        answered = answers.get(f"{work}.{number}")
+        if answered is not None and isinstance(answered.answer, HelpAsked):
+            only_logged |= {(each.epoch, each.name) for each in attempt.own if each.name == answered.answer.call}
+    return [each for each in entries if (each.epoch, each.name) not in only_logged]
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,10 +154,14 @@ class JournaledToolCalls:
         return intent is not None and (settlement is None or settlement.request_id == intent["permitted_by"])
 
     async def _replay(self, call: ParsedToolCall, *, own: bool) -> str:
-        """Return the recorded answer. A local tool runs again, for its effect on the workspace."""
+        """Return the recorded answer. A local tool runs again, for its effect on the workspace.
+
+        An outcome that a person supplied has no verdict, in whichever delivery.
+        """
         if self.handoff_run.budget.is_own(call.place, otherwise=own):
             await recount(self.handoff_run, call)
-            self.handoff_run.authorizer.replay_tool_call(call)
+            if self._resolution(call) is None:
+                self.handoff_run.authorizer.replay_tool_call(call)
         if self.toolbox.is_local(call) and not self.toolbox.is_dry(call):
             await self.toolbox.answer(call.request, tool_context(self.handoff_run, call), replay=True)
         answer: str = self.handoff_run.journal[call.place]

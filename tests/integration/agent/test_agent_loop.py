@@ -16,6 +16,7 @@ from services.gateway.turns import turn_of
 from shared.agent import Agent, Context
 from shared.agent.runtime import AgentRuntime
 from shared.agent.worker import Worker
+from shared.blackboard.journal import ANSWER
 from shared.bus.admin import read_topic
 from shared.errors import Fenced, RetryableError
 from shared.llm import Models, request
@@ -415,12 +416,15 @@ async def test_a_persons_answer_is_the_outcome_even_if_the_journal_disagrees_or_
     journal = await worker.runtime.journal(step).open()
     for name, entry in recorded.items():
         await journal.write(name, entry)
+    verdicts = []
     for _ in range(2):
         reply, journal = await answer(worker, step)
         assert isinstance(reply, StepCompleted)
         assert reply.usage.tool_calls == 1
+        verdicts.append([each.call for each in reply.judged])
+        await journal.write(ANSWER + step.id, None)  # as if the worker had ended before it answered
         assert json.loads(journal["think-1/turn-1/call-1"]) == {"settled_by_a_person": "it has happened"}
-    assert sent == []
+    assert (verdicts[0], sent) == (verdicts[1], [])
 
 
 async def test_a_permission_to_repeat_a_call_is_used_up_by_one_call(worker, agent, model):

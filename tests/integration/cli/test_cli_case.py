@@ -57,7 +57,7 @@ def test_the_fault_of_a_failed_run_comes_from_its_feedback(waggle, ended, folder
         ((YES,), ("--suite", "broken.yaml"), "broken.yaml:1"),
     ],
 )
-def test_what_cannot_be_made_is_refused_and_leaves_no_file(waggle, ended, folder, ratings, options, words):
+def test_a_case_that_cannot_be_made_is_refused_and_leaves_no_file(waggle, ended, folder, ratings, options, words):
     ended(*ratings)
     (folder / "broken.yaml").write_text("suite: [")
     refused = waggle("case", "from", RUN, *options)

@@ -133,6 +133,7 @@ def test_the_page_and_the_help_name_every_exit_code_and_every_command():
         "claims",
         "audit",
         "eval",
+        "case",
         "guardrails",
         "memory",
         "sessions",

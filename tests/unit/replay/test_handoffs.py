@@ -1,12 +1,17 @@
 """Handoffs replayed from their journal: nothing is called, and every verdict is decided again."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from schemas.step import HandoffFailed
+from schemas.event import AnswerIgnored
+from schemas.step import HandoffFailed, HelpAsked
 from shared.agent.actions.effects import Effects
+from shared.config import Settings, settings_of
 from shared.replay import Outcome
+from shared.replay.changes import ChangeReplay
+from shared.replay.handoffs import Replayer, recorded_handoffs
 from shared.replay.tape import RecordedJournal
 from tests.support.replaying import played, replayed
 from waggle import Agent, Context, Effect, Findings, Risk, Step, TerminalError, ToolContext, tool
@@ -62,6 +67,11 @@ async def recorded(agent: Agent, turns=TURNS, until: int | None = None, objectiv
     async with AgentHarness(agent, model=Scripted(turns)) as harness:
         handoff = harness.handoff(Step, objective, **{"step_id": "step", **step})
         return handoff, *await played(harness, handoff, until)
+
+
+def ended_at_once(handoff) -> AnswerIgnored:
+    about = {"run_id": handoff.run_id, "tenant": handoff.tenant, "at": datetime.now(UTC), "by": handoff.agent}
+    return AnswerIgnored.model_validate(about | {"handoff_id": handoff.id, "reason": ""})
 
 
 async def test_a_replay_gives_the_recorded_answer_and_calls_no_tool(agent):
@@ -180,3 +190,17 @@ async def test_acting_calls_are_recalled_in_the_order_they_were_made(agent):
     effects = Effects(handoff)
     effects.recall(journal)
     assert [each.place for each in effects.made] == [each.place for each in answer.effected]
+
+
+async def test_an_outcome_that_a_try_asked_for_was_not_in_its_journal_though_it_is_in_the_log(agent):
+    handoff, entries, answer = await recorded(agent)
+    call = next(each.name for each in entries if each.name.endswith("turn-2/call-1"))
+    about = answer.model_dump(include={"id", "run_id", "tenant", "agent", "handoff_id", "token"})
+    asked = HelpAsked.model_validate(about | {"question": "Has it happened?", "call": call})
+    change = ChangeReplay(1, Outcome.SAME, "topic", [ended_at_once(handoff)], None, asked)
+    works = {handoff.idempotency_key: entries}
+    [found] = recorded_handoffs([change], works, {handoff.id: [handoff]})
+    assert [each.name for each in entries if each not in found.attempt.own] == [call]
+    replay = await Replayer({agent.name: agent}, settings_of({}, Settings)).best(found)
+    assert replay.handoff == handoff
+    assert not [each for each in replay.differences if each.where == call]
