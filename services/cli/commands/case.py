@@ -13,12 +13,12 @@ from schemas.faults import fault_line
 from schemas.task import Attachment
 from services.cli.api.client import Gateway
 from services.cli.evaluation.collecting import recorded_run
+from services.cli.evaluation.recorded import PersonsVerdict, RecordedRun, case_of, name_of
 from services.cli.exit_codes import EPILOGUE, CommandError, Exit
 from services.cli.options import RunArgument
 from services.cli.session import Session, gateway_command
 from services.cli.terminal import one_line
 from shared.evaluation import Case, SuiteFault, read_suite
-from shared.evaluation.recorded import PersonsVerdict, RecordedRun, case_of, name_of
 from shared.evaluation.writing import appended, as_suite, unused_name
 
 app = typer.Typer(

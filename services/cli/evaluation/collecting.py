@@ -11,9 +11,9 @@ from schemas.question_events import HelpAnswered, HelpRequested
 from schemas.task import Result
 from services.cli.api.client import Gateway
 from services.cli.api.events import follow
+from services.cli.evaluation.recorded import RecordedRun
 from shared.evaluation import Call, ExpectedQuestion, calls_in
 from shared.evaluation.observed import calls_by_code
-from shared.evaluation.recorded import RecordedRun
 
 LONGEST_ABOUT = 120
 """Characters of a question by which a case knows it again."""

@@ -9,12 +9,12 @@ from schemas.acting import ActingCall
 from schemas.plan import Effect
 from schemas.question import Reply
 from schemas.task import Result, Task
+from services.cli.evaluation.recorded import PersonsVerdict, RecordedRun, case_of, name_of
 from shared.evaluation import Call, ExpectedQuestion, SuiteFault, check
 from shared.evaluation.observed import Observed
 from shared.evaluation.reading import suite_in
-from shared.evaluation.recorded import PersonsVerdict, RecordedRun, case_of, name_of
-from shared.evaluation.stand_ins import StandIns
 from shared.evaluation.writing import appended, as_suite, unused_name
+from shared.guardrails.stand_ins import StandIns
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PASSED = PersonsVerdict(passes=True)

@@ -11,7 +11,7 @@ from schemas.task import Result, Shape, Task
 from shared.evaluation.case import AnswerCheck, Case, Expectation, ExpectedQuestion
 from shared.evaluation.matchers import ExpectedCall
 from shared.evaluation.observed import Call
-from shared.evaluation.stand_ins import StandIns
+from shared.guardrails.stand_ins import StandIns
 
 LONGEST_ARGUMENT = 80
 """Characters of a text argument that a model writes the same way each time; of a longer one nothing is expected."""

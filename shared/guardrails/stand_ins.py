@@ -3,8 +3,10 @@
 import re
 from typing import Any
 
-from shared.guardrails import FindingKind, redacted, secrets
+from shared.guardrails.finding import FindingKind
 from shared.guardrails.personal import cards, emails, ibans, phones
+from shared.guardrails.screen import redacted
+from shared.guardrails.secrets import secrets
 
 _RESERVED = re.compile(r"@(?:[\w-]+\.)*(?:example\.(?:com|net|org)|example|test|invalid)$", re.IGNORECASE)
 """Addresses that no person has: RFC 2606."""
