@@ -9,8 +9,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel
-
 from schemas.error import ErrorInfo
 from schemas.step import HelpAsked
 from schemas.task import Artefact, Attachment
@@ -22,8 +20,9 @@ from shared.blackboard.ledger import Amounts, Ledger, ReservationStatus, Reserve
 from shared.blackboard.ledger import Attempt as Charged
 from shared.config import ModelRole
 from shared.errors import RetryableError
-from shared.llm import Chat, Demand, Estimate, Reply, Spending, Window
+from shared.llm import Chat, Demand, Estimate, Reply, Window
 from shared.llm.prices import Price
+from shared.llm.stand_in import Request, StandInModels
 from shared.packing.record import assemble, sent_of
 from shared.replay.outcome import differing
 from shared.replay.tape import Missed, Tape
@@ -86,7 +85,7 @@ class RecordedLedger(Ledger):
         """Do nothing."""
 
 
-class RecordedModels:
+class RecordedModels(StandInModels):
     """Models that reply as recorded, to the prompt that was recorded."""
 
     def __init__(self, tape: Tape) -> None:
@@ -108,23 +107,9 @@ class RecordedModels:
         """Return the context that the model had."""
         return Window(self._window, Estimate(), self._endpoints)
 
-    async def chat(
-        self,
-        role: ModelRole,
-        messages: Chat,
-        *,
-        tools: Sequence[dict[str, Any]] = (),
-        result: type[BaseModel],
-        max_output_tokens: int,
-        within: float | None = None,
-        spending: Spending,
-    ) -> Reply:
+    async def reply_to(self, request: Request) -> Reply:
         """Return the recorded reply, after comparing the prompt. Raises as `Tape.end`."""
-        return await self._recorded(messages, tools, max_output_tokens, spending)
-
-    async def _recorded(
-        self, messages: Chat, tools: Sequence[dict[str, Any]], max_output_tokens: int, spending: Spending
-    ) -> Reply:
+        messages, tools = request.messages, request.tools
         place = self._tape.journal.asked[-1]
         entry = self._tape.attempt.places.get(place)
         recorded = entry.entry if entry is not None else None
@@ -135,7 +120,7 @@ class RecordedModels:
         self._compare(place, messages, tools, recorded)
         reply = Reply.model_validate(recorded["reply"])
         size = len(json.dumps(messages)) + len(json.dumps(tools))
-        async with spending(Demand(reply.model, size, max_output_tokens, Price(0, 0))) as permit:
+        async with request.spending(Demand(reply.model, size, request.longest, Price(0, 0))) as permit:
             permit.settle(reply.usage)
         self._tape.reach(place)
         self._tape.turns.append(place)

@@ -9,8 +9,9 @@ from pydantic import BaseModel
 
 from schemas.budget import Usage
 from shared.config import ModelRole
-from shared.llm import Chat, Demand, Estimate, Reply, Spending, ToolRequest, Window
+from shared.llm import Chat, Demand, Estimate, Reply, ToolRequest, Window
 from shared.llm.prices import Price
+from shared.llm.stand_in import Request, StandInModels
 
 MODEL = "scripted"
 CONTEXT = 128_000
@@ -45,7 +46,7 @@ Turn: TypeAlias = ToolCalls | BaseModel | dict[str, Any] | str | Exception
 """Tool calls; or the answer as a model, as JSON data, or as raw text; or an error that the model call raises."""
 
 
-class Scripted:
+class Scripted(StandInModels):
     """Replies with the next turn of the script each time the agent asks its model."""
 
     def __init__(self, turns: Sequence[Turn]) -> None:
@@ -67,23 +68,12 @@ class Scripted:
         """Return the context of the model."""
         return Window(CONTEXT, Estimate(), (MODEL,))
 
-    async def chat(
-        self,
-        role: ModelRole,
-        messages: Chat,
-        *,
-        tools: Sequence[dict[str, Any]] = (),
-        result: type[BaseModel],
-        max_output_tokens: int,
-        within: float | None = None,
-        spending: Spending,
-    ) -> Reply:
+    async def reply_to(self, request: Request) -> Reply:
         """Return the next turn as a reply. Raises ScriptError, and what the script says is raised."""
-        self.chats.append(list(messages))
-        turn = self._next([tool["function"]["name"] for tool in tools], result)
-        size = len(json.dumps(messages))
-        demand = Demand(MODEL, size, max_output_tokens, Price(0, 0))
-        async with spending(demand) as permit:
+        self.chats.append(list(request.messages))
+        turn = self._next([tool["function"]["name"] for tool in request.tools], request.result)
+        size = len(json.dumps(request.messages))
+        async with request.spending(Demand(MODEL, size, request.longest, Price(0, 0))) as permit:
             reply = _reply(turn, self._taken, size // BYTES_PER_TOKEN)
             permit.settle(reply.usage)
         return reply

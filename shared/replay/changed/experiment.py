@@ -66,13 +66,16 @@ class Experiment:
     @property
     def estimated_usd(self) -> float:
         """Probable cost of all replies."""
-        return sum(self.live.estimate_usd(each) for each in self.turns) * self.tries
+        return sum(self._estimate(each) for each in self.turns) * self.tries
 
     @property
     def needed_usd(self) -> float:
         """Least bound within which all are likely to be asked: each request needs its highest possible cost left."""
-        spare = (self.live.most_usd(each) - self.live.estimate_usd(each) for each in self.turns)
+        spare = (self.live.most_usd(each.request) - self._estimate(each) for each in self.turns)
         return self.estimated_usd + max(spare, default=0.0)
+
+    def _estimate(self, turn: Asked) -> float:
+        return self.live.estimate_usd(turn.request, turn.recorded.usage.completion_tokens)
 
     async def ask(self, progress: Progress) -> ChangedReport:
         """Ask every turn, and compare the replies with the recorded one."""
@@ -94,7 +97,7 @@ class Experiment:
         got = _Replies()
         for _ in range(self.tries):
             try:
-                got.found.append(await self.live.ask(turn))
+                got.found.append(await self.live.ask(turn.request))
             except OverBudget:
                 got.why = f"the budget of {self.live.budget_usd:g} USD may not suffice for the next request"
                 break
@@ -115,7 +118,7 @@ class Experiment:
         found = []
         for turn in replay.turns:
             own, *others = verdicts[turn.place]
-            decision = decision_of(turn.recorded, turn.result, own)
+            decision = decision_of(turn.recorded, turn.request.result, own)
             tries = [_compared(turn, decision, *each) for each in zip(replies[turn.place].found, others, strict=True)]
             why = replies[turn.place].why
             found.append(AskedTurn(handoff.id, handoff.agent, turn.place, turn.recorded, decision, tries, why))
@@ -123,5 +126,5 @@ class Experiment:
 
 
 def _compared(turn: Asked, recorded: Decision, reply: Reply, verdicts: Sequence[str]) -> Try:
-    other = decision_of(reply, turn.result, verdicts)
+    other = decision_of(reply, turn.request.result, verdicts)
     return Try(reply, other, differences(recorded, other))

@@ -11,8 +11,8 @@ from shared.llm.endpoints import Endpoint, endpoints_in
 from shared.llm.failure import NotAnswered, usage_of_failure
 from shared.llm.prices import price_of
 from shared.llm.schema import strict_schema
+from shared.llm.stand_in import Request
 from shared.llm.usage import Amount, prompt_amount
-from shared.replay.changed.turns import Asked
 
 ATTEMPTS = 3
 """Requests for one reply, of which all but the last may fail."""
@@ -46,42 +46,41 @@ class LiveModel:
         price = price_of(self.model, self.settings.model_prices)
         return preferred.model_copy(update={"name": self.model, "model": self.model, "price": price})
 
-    def estimate_usd(self, turn: Asked) -> float:
-        """Return the probable cost of one request: its prompt, and a reply as long as the recorded one."""
-        written = turn.recorded.usage.completion_tokens
-        return self.endpoint(turn.role).price.cost_usd(_prompt(turn).probable, written)
+    def estimate_usd(self, request: Request, written: int) -> float:
+        """Return the probable cost of one request: its prompt, and a reply of so many tokens."""
+        return self.endpoint(request.role).price.cost_usd(prompt_of(request).probable, written)
 
-    def most_usd(self, turn: Asked) -> float:
+    def most_usd(self, request: Request) -> float:
         """Return the highest cost of one request."""
-        return self.endpoint(turn.role).price.cost_usd(_prompt(turn).most, turn.longest)
+        return self.endpoint(request.role).price.cost_usd(prompt_of(request).most, request.longest)
 
-    async def ask(self, turn: Asked) -> Reply:
-        """Return the reply to a turn. Raises OverBudget before it is asked, and NotAnswered."""
+    async def ask(self, request: Request) -> Reply:
+        """Return the reply to a request. Raises OverBudget before it is made, and NotAnswered."""
         for number in range(1, ATTEMPTS + 1):
             try:
-                return await self._ask_once(turn)
+                return await self._ask_once(request)
             except NotAnswered:
                 if number == ATTEMPTS:
                     raise
                 await asyncio.sleep(number)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _ask_once(self, turn: Asked) -> Reply:
+    async def _ask_once(self, request: Request) -> Reply:
         from shared.llm.reply import reply_of  # noqa: PLC0415 -- with the client, which is slow to import
         from shared.llm.request import complete  # noqa: PLC0415 -- as above
 
-        endpoint, most, prompt = self.endpoint(turn.role), self.most_usd(turn), _prompt(turn)
+        endpoint, most, prompt = self.endpoint(request.role), self.most_usd(request), prompt_of(request)
         if self.spent_usd + most > self.budget_usd:
             raise OverBudget
-        body: dict[str, Any] = {"messages": turn.messages, "response_format": _form(turn), "model": endpoint.model}
-        body |= {"max_completion_tokens": turn.longest} | ({"tools": list(turn.tools)} if turn.tools else {})
+        body: dict[str, Any] = {"messages": request.messages, "response_format": _form(request), "model": endpoint.model}
+        body |= {"max_completion_tokens": request.longest} | ({"tools": list(request.tools)} if request.tools else {})
         self.spent_usd += most
         began = time.monotonic()
         try:
             completion = await complete(self._client(endpoint), body, self.settings.model_timeout)
-            reply = reply_of(completion, endpoint, prompt, turn.longest, time.monotonic() - began)
+            reply = reply_of(completion, endpoint, prompt, request.longest, time.monotonic() - began)
         except NotAnswered as failure:
-            usage = usage_of_failure(failure, prompt, turn.longest, endpoint.price)
+            usage = usage_of_failure(failure, prompt, request.longest, endpoint.price)
             cost = 0.0 if failure.free else most if usage is None else usage.cost_usd
             self.spent_usd += cost - most
             raise
@@ -105,10 +104,11 @@ class LiveModel:
             await client.close()
 
 
-def _form(turn: Asked) -> dict[str, Any]:
-    schema = {"name": turn.result.__name__, "strict": True, "schema": strict_schema(turn.result)}
+def _form(request: Request) -> dict[str, Any]:
+    schema = {"name": request.result.__name__, "strict": True, "schema": strict_schema(request.result)}
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _prompt(turn: Asked) -> Amount:
-    return prompt_amount(turn.messages, turn.tools, _form(turn))
+def prompt_of(request: Request) -> Amount:
+    """Return the bounds of the tokens of a prompt."""
+    return prompt_amount(request.messages, request.tools, _form(request))

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
-
 from shared.agent.declare import Agent
 from shared.agent.handoff_run import HandoffRun
 from shared.agent.tools import ASK_PERSON, HAND_OFF, Toolbox
-from shared.config import ModelRole, Settings
-from shared.llm import Chat, Reply, Spending
+from shared.config import Settings
+from shared.llm import Chat, Reply
+from shared.llm.stand_in import Request
 from shared.replay.changed.change import Change
 from shared.replay.handoffs import HandoffReplay, RecordedHandoff, Replayer
 from shared.replay.outcome import Outcome
@@ -30,13 +29,18 @@ class Asked(NamedTuple):
     """One recorded turn, as it is to be asked with the change."""
 
     place: str
-    role: ModelRole
-    messages: Chat
-    tools: Sequence[dict[str, Any]]
-    result: type[BaseModel]
-    longest: int
-    """Most tokens of the reply."""
+    request: Request
     recorded: Reply
+
+    @property
+    def messages(self) -> Chat:
+        """The prompt."""
+        return self.request.messages
+
+    @property
+    def tools(self) -> Sequence[dict[str, Any]]:
+        """The tools that are offered."""
+        return self.request.tools
 
 
 Replies = Mapping[str, Sequence[Reply]]
@@ -65,23 +69,13 @@ class ChangedModels(RecordedModels):
         """Take the handoff that the replies are for."""
         self._run = run
 
-    async def chat(
-        self,
-        role: ModelRole,
-        messages: Chat,
-        *,
-        tools: Sequence[dict[str, Any]] = (),
-        result: type[BaseModel],
-        max_output_tokens: int,
-        within: float | None = None,
-        spending: Spending,
-    ) -> Reply:
+    async def reply_to(self, request: Request) -> Reply:
         """Return the recorded reply. Notes the prompt, and the verdicts on the replies to it."""
-        tape = self._tape
+        tape, tools = self._tape, request.tools
         place, before = tape.journal.asked[-1], len(tape.turns)
-        reply = await self._recorded(messages, tools, max_output_tokens, spending)
+        reply = await super().reply_to(request)
         if len(tape.turns) > before and self.is_turn(place):
-            self._reached.turns[place] = Asked(place, role, [*messages], tools, result, max_output_tokens, reply)
+            self._reached.turns[place] = Asked(place, request._replace(messages=[*request.messages]), reply)
             replies = [reply, *self._reached.replies.get(place, ())]
             self._reached.verdicts[place] = [self._foreseen(place, each, tools) for each in replies]
         return reply
