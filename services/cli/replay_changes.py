@@ -5,8 +5,11 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 
+import services
 from services.cli.exit_codes import CommandError, Exit
 from services.cli.gateway_url import endpoints, root_folder
 from services.cli.replaying import OUTAGES, Declared, governance
@@ -19,9 +22,6 @@ from shared.replay.changed.experiment import Experiment
 from shared.replay.changed.live import LiveModel
 from shared.replay.changed.report import ChangedReport
 from shared.replay.reading import Logs, RecordedRun
-
-_CORE = ("planner", "research", "code", "data", "communication", "reviewer")
-"""Agents of Waggle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _chosen(wanted: Wanted, agents: Declared) -> Callable[[str], bool]:
         if name not in agents:
             raise CommandError(f"there is no agent `{name}` here", "--agents names its module", code=Exit.USAGE)
     if wanted.change.tools:
-        known = {tool.name for name in _CORE if name in agents for tool in agents[name].tools}
+        known = {tool.name for name in core_agents() if name in agents for tool in agents[name].tools}
         known |= {tool.name for each in list(agents.values()) for tool in each.tools}
         if unknown := sorted({*wanted.change.tools} - known):
             raise CommandError(
@@ -138,6 +138,12 @@ def _chosen(wanted: Wanted, agents: Declared) -> Callable[[str], bool]:
         return named and (name not in agents or wanted.change.concerns(agents[name]))
 
     return test
+
+
+def core_agents() -> list[str]:
+    """Return the names of the agents of Waggle: of the services that declare one."""
+    names = [each.name for each in iter_modules(services.__path__)]
+    return [name for name in names if find_spec(f"services.{name}.agent") is not None]
 
 
 def _check_cost(made: Experiment, wanted: Wanted, screen: Screen) -> None:

@@ -72,7 +72,11 @@ class LiveModel:
         endpoint, most, prompt = self.endpoint(request.role), self.most_usd(request), prompt_of(request)
         if self.spent_usd + most > self.budget_usd:
             raise OverBudget
-        body: dict[str, Any] = {"messages": request.messages, "response_format": _form(request), "model": endpoint.model}
+        body: dict[str, Any] = {
+            "messages": request.messages,
+            "response_format": _form(request),
+            "model": endpoint.model,
+        }
         body |= {"max_completion_tokens": request.longest} | ({"tools": list(request.tools)} if request.tools else {})
         self.spent_usd += most
         began = time.monotonic()

@@ -1,11 +1,16 @@
 """Recorded turns asked again of a real model server, in their exact context, with a change."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
+import services
+from services.cli.exit_codes import CommandError, Exit
+from services.cli.replay_changes import Wanted, _check_cost, core_agents
+from services.cli.terminal import Screen
 from shared.config import Settings, settings_of
 from shared.replay.changed.change import Change
 from shared.replay.changed.experiment import Experiment
@@ -127,6 +132,27 @@ async def test_no_request_is_made_that_could_exceed_the_bound(model, agent, reco
         assert (await client.get("/calls")).json()["calls"] == before
     assert (found["outcome"], found["spent_usd"]) == ("unknown", 0.0)
     assert all("budget" in each["why"] for each in found["turns"])
+
+
+async def test_a_bound_that_does_not_suffice_is_refused_with_one_that_does(model, agent, recorded):
+    settings = settings_of({"OPENAI_BASE_URL": f"{model}/v1", "OPENAI_API_KEY": "simulated"}, Settings)
+    change = Change(model="gpt-4o")
+    async with LiveModel(settings, change.model, 0.000001) as live:
+        made = Experiment("run", ChangedReplayer({agent.name: agent}, settings, change), live, 2)
+        made.handoffs.append((recorded, await made.replayer.turns(recorded)))
+        with pytest.raises(CommandError) as refused:
+            _check_cost(made, Wanted("run", change, [], [], 2, 0.000001), Screen(json=False))
+        assert refused.value.code is Exit.USAGE
+        assert "nothing was asked" in str(refused.value)
+        (enough,) = re.findall(r"--budget ([0-9.]+)", refused.value.action)
+        assert float(enough) >= made.needed_usd > 0.000001
+        _check_cost(made, Wanted("run", change, [], [], 2, float(enough)), Screen(json=False))
+
+
+def test_tools_of_every_agent_of_waggle_are_known_to_a_change():
+    declared = {each.parent.name for each in Path(services.__file__).parent.glob("*/agent.py")}
+    assert declared == set(core_agents())
+    assert "writer" in declared
 
 
 async def test_a_model_that_fails_leaves_the_turn_unknown_with_the_reason(model, agent, recorded):
