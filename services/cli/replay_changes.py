@@ -3,11 +3,12 @@
 import asyncio
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import Any, TypeVar
 
 import services
 from services.cli.exit_codes import CommandError, Exit
@@ -22,6 +23,8 @@ from shared.replay.changed.experiment import Experiment
 from shared.replay.changed.live import LiveModel
 from shared.replay.changed.report import ChangedReport
 from shared.replay.reading import Logs, RecordedRun
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,45 +85,47 @@ def _settings(given: Sequence[str]) -> dict[str, dict[str, object]]:
 
 def ask_changed(wanted: Wanted, screen: Screen) -> ChangedReport:
     """Ask the turns of a run again. Raises CommandError."""
+    return with_settings(wanted, lambda settings: _asked(wanted, settings, screen))
+
+
+def with_settings(wanted: Wanted, ask: Callable[[Settings], Coroutine[Any, Any, T]]) -> T:
+    """Return what is asked with the settings here. Raises CommandError."""
     if not (math.isfinite(wanted.budget_usd) and wanted.budget_usd > 0):
         raise CommandError("--budget must be more than 0 USD", "such as --budget 2.50", code=Exit.USAGE)
     settings = settings_of({**endpoints(root_folder()), **os.environ}, Settings)
     try:
-        return asyncio.run(_asked(wanted, settings, screen))
+        return asyncio.run(ask(settings))
     except (LogDamaged, Misconfigured) as damaged:
         raise CommandError(str(damaged)) from None
     except OUTAGES as outage:
         raise CommandError(f"Kafka is unavailable: {outage}", "start it, then repeat", code=Exit.UNREACHABLE) from None
 
 
-async def _asked(wanted: Wanted, settings: Settings, screen: Screen) -> ChangedReport:
-    agents = Declared(wanted.modules)
-    chosen = _chosen(wanted, agents)
+async def recorded_run(wanted: Wanted, settings: Settings) -> RecordedRun:
+    """Return the record of the run. Raises CommandError."""
     await await_kafka(settings, 5.0)
     with await Logs.read(settings, governance(settings), lambda each: each == wanted.run_id) as logs:
         recorded = next(logs.runs(), None)
     if recorded is None:
         raise CommandError(f"the logs have no run {one_line(wanted.run_id)}", code=Exit.NOT_FOUND)
-    async with LiveModel(settings, wanted.change.model, wanted.budget_usd) as live:
-        made = await _prepared(recorded, wanted, agents, settings, live, chosen)
-        _check_cost(made, wanted, screen)
-        return await made.ask(_progress(screen))
-
-
-async def _prepared(
-    recorded: RecordedRun,
-    wanted: Wanted,
-    agents: Declared,
-    settings: Settings,
-    live: LiveModel,
-    chosen: Callable[[str], bool],
-) -> Experiment:
     if recorded.recording is None:
         raise CommandError(f"the log of the run is incomplete: {recorded.why}")
-    return await Experiment.prepare(recorded, agents, settings, wanted.change, live, chosen=chosen, tries=wanted.tries)
+    return recorded
 
 
-def _chosen(wanted: Wanted, agents: Declared) -> Callable[[str], bool]:
+async def _asked(wanted: Wanted, settings: Settings, screen: Screen) -> ChangedReport:
+    agents = Declared(wanted.modules)
+    chosen = chosen_agents(wanted, agents)
+    recorded = await recorded_run(wanted, settings)
+    async with LiveModel(settings, wanted.change.model, wanted.budget_usd) as live:
+        made = await Experiment.prepare(
+            recorded, agents, settings, wanted.change, live, chosen=chosen, tries=wanted.tries
+        )
+        _check_cost(made, wanted, screen)
+        return await made.ask(progress_on(screen))
+
+
+def chosen_agents(wanted: Wanted, agents: Declared) -> Callable[[str], bool]:
     """Return the test of an agent's name. Raises CommandError for names that no agent and no tool has."""
     for name in sorted({*wanted.change.agents_named, *wanted.agents}):
         if name not in agents:
@@ -150,14 +155,21 @@ def _check_cost(made: Experiment, wanted: Wanted, screen: Screen) -> None:
     """Show the estimate. Raises CommandError if it exceeds the bound."""
     estimate, count = made.estimated_usd, len(made.turns)
     screen.note(f"{count} turns x {wanted.tries} tries: about {estimate:.4f} USD of at most {wanted.budget_usd:g} USD")
-    if made.needed_usd > wanted.budget_usd:
-        least = f"{math.ceil(made.needed_usd * 100) / 100:.2f} USD"
+    check_bound(made.needed_usd, wanted, "ask fewer --tries or one --agent")
+
+
+def check_bound(needed_usd: float, wanted: Wanted, otherwise: str) -> None:
+    """Raise CommandError if the bound may not suffice."""
+    if needed_usd > wanted.budget_usd:
+        least = f"{math.ceil(needed_usd * 100) / 100:.2f} USD"
         message = f"{wanted.budget_usd:g} USD may not suffice for all requests, which need {least}: nothing was asked"
-        action = f"allow --budget {least.removesuffix(' USD')}, or ask fewer --tries or one --agent"
+        action = f"allow --budget {least.removesuffix(' USD')}, or {otherwise}"
         raise CommandError(message, action, code=Exit.USAGE)
 
 
-def _progress(screen: Screen) -> Callable[[int, int], None]:
+def progress_on(screen: Screen) -> Callable[[int, int], None]:
+    """Return the report of progress."""
+
     def note(done: int, wanted: int) -> None:
         screen.note(f"asked {done} of {wanted}")
 

@@ -13,6 +13,7 @@ from schemas.plan import Effect
 from schemas.step import Answer, Handoff
 from schemas.versions import Versions
 from shared.access.tenants import day_budget
+from shared.agent.actions import ParsedToolCall
 from shared.agent.declare import Agent
 from shared.agent.memory import Memories
 from shared.agent.outgoing import progressed
@@ -128,7 +129,7 @@ class AgentRuntime:
         """Return the time at which actions are judged."""
         return datetime.now(UTC)
 
-    def answer_on_record(self, place: str) -> str | None:  # noqa: ARG002 -- for runtimes that replay
+    def answer_on_record(self, call: ParsedToolCall) -> str | None:  # noqa: ARG002 -- for runtimes that replay
         """Return the answer of a tool call that must not be made, since a recorded run is replayed; None: make it."""
         return None
 

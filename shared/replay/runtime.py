@@ -1,4 +1,4 @@
-"""Runtime of an agent whose connections are the record of one try."""
+"""Runtimes of an agent whose connections are a record."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from schemas.caller_message import CallerMessage
 from schemas.error import TOOL_FAILED
 from schemas.plan import Effect
 from schemas.step import Handoff
+from shared.agent.actions import ParsedToolCall
 from shared.agent.run_board import RunBoard
 from shared.agent.runtime import AgentRuntime
 from shared.blackboard.board import Author
@@ -24,14 +25,8 @@ ABSENT: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayRuntime(AgentRuntime):
-    """The runtime of an agent whose connections are the record."""
-
-    tape: Tape
-
-    def ledger(self, handoff: Handoff) -> Ledger:
-        """Return the ledger."""
-        return RecordedLedger(self.tape)
+class OfflineRuntime(AgentRuntime):
+    """The runtime of an agent that has no connection: it calls no tool, and reports nothing."""
 
     def board(self, handoff: Handoff) -> RunBoard:
         """Return a board without a store: what was posted and read is in the journal."""
@@ -44,24 +39,35 @@ class ReplayRuntime(AgentRuntime):
         return _NoCalls({}, ABSENT, ABSENT, ends, check)
 
     async def is_awaited(self, handoff: Handoff) -> bool:
-        """Return True: the handoff was worked on."""
+        """Return True: the handoff is worked on."""
         return True
+
+    async def report_progress(self, handoff: Handoff, doing: str, turn: int | None = None) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRuntime(OfflineRuntime):
+    """The runtime of an agent whose connections are the record of one try."""
+
+    tape: Tape
+
+    def ledger(self, handoff: Handoff) -> Ledger:
+        """Return the ledger."""
+        return RecordedLedger(self.tape)
 
     async def messages(self, handoff: Handoff) -> list[CallerMessage]:
         """Return the messages that the recorded turn brought in."""
         asked = self.tape.journal.asked
         return _heard_in(self.tape.attempt, asked[-1]) if asked else []
 
-    async def report_progress(self, handoff: Handoff, doing: str, turn: int | None = None) -> None:
-        """Do nothing."""
-
     def now(self) -> datetime:
         """Return the recorded time."""
         return self.tape.now
 
-    def answer_on_record(self, place: str) -> str | None:
+    def answer_on_record(self, call: ParsedToolCall) -> str | None:
         """Return the recorded answer of a call."""
-        return self.tape.answer_of(place)
+        return self.tape.answer_of(call.place)
 
 
 class _NoCalls(ToolExecutor):

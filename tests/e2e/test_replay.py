@@ -28,7 +28,7 @@ def replay(swarm, *arguments: str, command: str = "replay", **variables: str) ->
 
 
 async def test_an_approved_run_is_decided_again_as_recorded_and_differently_by_a_stricter_gate(
-    swarm, gateway, tmp_path
+    swarm, gateway, model, tmp_path
 ):
     run_id = await submit(gateway, f"Write a short note on replays and mail it to {', '.join(READERS)}")
     async with asyncio.timeout(60):
@@ -47,6 +47,12 @@ async def test_an_approved_run_is_decided_again_as_recorded_and_differently_by_a
     assert found["handoffs"] >= 4
     assert found["turns"] >= 4
     assert found["verdicts"] > found["turns"]
+
+    live = {"OPENAI_BASE_URL": f"{model}/v1", "OPENAI_API_KEY": "simulated"}
+    whole = await asyncio.to_thread(replay, swarm, run_id, "--whole", "--json", **live)
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    [branch] = json.loads(whole.stdout)["branches"]
+    assert (branch["state"], branch["stopped"], branch["differences"]) == ("COMPLETE", None, [])
 
     gate = tmp_path / "gate.toml"
     gate.write_text('[tools.write_report]\nrisk = "critical"\n')
@@ -98,6 +104,37 @@ async def test_its_turns_are_asked_again_of_another_model_and_no_mail_is_sent(sw
     assert changed.returncode == 1, changed.stdout + changed.stderr
     assert "unheard_of" in changed.stdout
     assert "no tenant was charged" in changed.stdout
+    assert len(mails_to(swarm, READERS[0])) == sent
+
+
+async def test_it_is_played_again_as_branches_that_cannot_act(swarm, gateway, model, tmp_path):
+    run_id = await submit(gateway, f"Write a short note on branches and mail it to {READERS[0]}")
+    assert (await result_of(gateway, run_id))["status"] == "complete"
+    sent = len(mails_to(swarm, READERS[0]))
+    live = {"OPENAI_BASE_URL": f"{model}/v1", "OPENAI_API_KEY": "simulated"}
+
+    whole = await asyncio.to_thread(replay, swarm, run_id, "--whole", "--json", "--tries", "2", **live)
+    found = json.loads(whole.stdout)
+    assert (whole.returncode, found["control"]["differences"], found["control"]["stopped"]) == (0, [], None), (
+        whole.stdout
+    )
+    assert (found["outcome"], found["total"]["same"]["number"]) == ("same", 2)
+    assert found["branches"][0]["answered"] == found["recorded"]["answers"] >= 1
+
+    other = {"to": [READERS[1]], "subject": "branches", "body": "a note"}
+    answer = tmp_path / "answer.json"
+    answer.write_text(json.dumps({"calls": [{"name": "send_email", "arguments": other}]}))
+    turn = ["--from-turn", "communication/turn-1", "--answer", str(answer), "--json"]
+    ended = await asyncio.to_thread(replay, swarm, run_id, *turn, **live)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    [branch] = json.loads(ended.stdout)["branches"]
+    assert (branch["outcome"], branch["stopped"]["kind"], branch["prompts"]) == ("differs", "miss", [])
+    assert READERS[1] in json.dumps(branch["stopped"]["asked"])
+    assert {each["what"] for each in branch["differences"]} <= {"tool", "arguments", "verdict"}
+
+    unknown = await asyncio.to_thread(replay, swarm, run_id, "--from-turn", "nowhere/turn-1", **live)
+    assert unknown.returncode == 2, unknown.stdout + unknown.stderr
+    assert "communication/0.0/think-1/turn-1" in unknown.stderr
     assert len(mails_to(swarm, READERS[0])) == sent
 
 

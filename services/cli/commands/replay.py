@@ -42,6 +42,17 @@ _Tries = Annotated[int, typer.Option("--tries", min=1, max=1_000, help="Requests
 _Budget = Annotated[
     float, typer.Option("--budget", metavar="USD", help="Most that asking again may cost. No tenant is charged.")
 ]
+_Whole = Annotated[
+    bool, typer.Option("--whole", help="Play the run again from its task: tools answer from the record, or stop it.")
+]
+_FromTurn = Annotated[
+    str | None,
+    typer.Option("--from-turn", metavar="STEP/turn-N", help="As --whole, from this turn on; before it as recorded."),
+]
+_Answer = Annotated[
+    str | None,
+    typer.Option("--answer", metavar="FILE|TEXT|-", help="With --from-turn: the model's reply at that turn."),
+]
 
 
 def replay(
@@ -56,6 +67,9 @@ def replay(
     agent: _Agent = None,
     tries: _Tries = 1,
     budget: _Budget = 1.0,
+    whole: _Whole = False,
+    from_turn: _FromTurn = None,
+    answer: _Answer = None,
     json: JsonOption = False,
 ) -> None:
     """Decide everything in a run again, from its log alone, and compare: every state change, turn and verdict.
@@ -66,9 +80,18 @@ def replay(
 
     With a change (--model, --agent-prompt, --tool-description or --setting) the recorded turns are asked again, of a
     live model, each in its recorded context. No tool is called.
+
+    With --whole or --from-turn the run is played again by a live model, as a branch that cannot act: every tool and
+    every person answers from the record, and what the record does not have stops the branch.
     """
     if (run is None) != all_runs:
         raise CommandError("name one run, or use --all", "waggle replay RUN", code=Exit.USAGE)
+    if whole or from_turn:
+        options = (model or "", agent_prompt or [], tool_description or [], setting or [])
+        _play_again(run, options, (from_turn, answer), (agent or [], agents or [], tries, budget), json=json)
+        return
+    if answer is not None:
+        raise CommandError("--answer is a reply at a turn", "add --from-turn STEP/turn-N", code=Exit.USAGE)
     if model or agent_prompt or tool_description or setting:
         options = (model or "", agent_prompt or [], tool_description or [], setting or [])
         _ask_again(run, options, (agent or [], agents or [], tries, budget), json=json)
@@ -93,6 +116,29 @@ def _ask_again(
     screen = Screen(json=json)
     document = ask_changed(Wanted(run, change_of(*options), *asking), screen).document()
     screen.answer(document, lambda: screen.say("\n".join(changed_lines(document))))
+    if document["outcome"] != "same":
+        raise typer.Exit(Exit.FAILED)
+
+
+def _play_again(
+    run: str | None,
+    options: tuple[str, list[str], list[str], list[str]],
+    begins: tuple[str | None, str | None],
+    asking: tuple[list[str], list[str], int, float],
+    *,
+    json: bool,
+) -> None:
+    if run is None:
+        raise CommandError("a branch is of one run", "waggle replay RUN --whole", code=Exit.USAGE)
+    if asking[0]:
+        raise CommandError("a branch asks all agents", "leave --agent out", code=Exit.USAGE)
+    from services.cli.replay_changes import Wanted, change_of  # noqa: PLC0415 -- imports clients of all servers
+    from services.cli.replay_whole import play_whole  # noqa: PLC0415 -- as above
+    from services.cli.show.whole import whole_lines  # noqa: PLC0415 -- as above
+
+    screen = Screen(json=json)
+    document = play_whole(Wanted(run, change_of(*options), *asking), *begins, screen).document()
+    screen.answer(document, lambda: screen.say("\n".join(whole_lines(document))))
     if document["outcome"] != "same":
         raise typer.Exit(Exit.FAILED)
 

@@ -4,7 +4,7 @@ from shared.agent.tools.asking import ASK_PERSON, text_of
 from shared.agent.tools.board import board_tools
 from shared.agent.tools.handing import NAME as HAND_OFF
 from shared.agent.tools.handing import HandingOver, different_targets, hand_off_tool
-from shared.agent.tools.identity import Diverged, check_identity, of_model_call
+from shared.agent.tools.identity import Diverged, check_identity, digest_in_journal, of_model_call
 from shared.agent.tools.journaled import JournaledToolCalls
 from shared.agent.tools.left_out import reader_of
 from shared.agent.tools.recall import recall_tool, remembered_in
@@ -20,6 +20,7 @@ __all__ = [
     "board_tools",
     "check_identity",
     "different_targets",
+    "digest_in_journal",
     "hand_off_tool",
     "of_model_call",
     "reader_of",

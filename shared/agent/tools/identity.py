@@ -35,8 +35,7 @@ def identity_of(handoff_run: HandoffRun, call: ParsedToolCall, answer: str | Non
     A call that acts outside the run includes its record, unless the answer comes from an earlier record.
     """
     request, tool, effects = call.request, call.tool, handoff_run.authorizer.effects
-    arguments = {"": request.arguments} if tool is None or not call.arguments else call.arguments
-    identity: Identity = {"kind": "tool_call", "name": request.name, "digest": sameness_of(request.name, arguments)}
+    identity: Identity = {"kind": "tool_call", "name": request.name, "digest": digest_in_journal(call)}
     if tool is not None:
         identity["source"] = tool.source or ""
     acting = None if answer is not None and from_record(answer) else effects.record_of(call)
@@ -48,6 +47,12 @@ def identity_of(handoff_run: HandoffRun, call: ParsedToolCall, answer: str | Non
     if attempt := handoff_run.budget.attempt_at(call.place):
         identity["attempt"] = attempt
     return identity
+
+
+def digest_in_journal(call: ParsedToolCall) -> str:
+    """Return the digest by which the journal knows the call: equal for equal arguments, at any place."""
+    arguments = {"": call.request.arguments} if call.tool is None or not call.arguments else call.arguments
+    return sameness_of(call.request.name, arguments)
 
 
 def price_of(handoff_run: HandoffRun, call: ParsedToolCall, answer: str | None) -> float:

@@ -34,7 +34,7 @@ async def answer_found(handoff_run: HandoffRun, toolbox: Toolbox, call: ParsedTo
     """Return the answer of a call that may have been made, if its tool finds that it was; else None."""
     if call.tool is None or call.tool.find is None:
         return None
-    if (recorded := handoff_run.runtime.answer_on_record(call.place)) is not None:
+    if (recorded := handoff_run.runtime.answer_on_record(call)) is not None:
         return recorded
     found = await call.tool.find(**call.tool.validated(call.arguments), call=tool_context(handoff_run, call))
     return None if found is None else toolbox.answer_with(call, found)
@@ -75,7 +75,7 @@ def _intent_entry(call: ParsedToolCall, epoch: int, permission: Settlement | Non
 
 
 async def _answer_of(handoff_run: HandoffRun, toolbox: Toolbox, call: ParsedToolCall) -> str:
-    if (recorded := handoff_run.runtime.answer_on_record(call.place)) is not None:
+    if (recorded := handoff_run.runtime.answer_on_record(call)) is not None:
         return recorded
     try:
         return await toolbox.answer(call.request, tool_context(handoff_run, call))

@@ -42,7 +42,7 @@ def decision_of(reply: Reply, result: type[BaseModel], verdicts: Sequence[str]) 
         answer = result.model_validate_json(reply.content or "")
     except ValidationError:
         return Decision((), None, (), verdicts)
-    plan = _shape(answer) if isinstance(answer, Plan) else ()
+    plan = shape_of(answer) if isinstance(answer, Plan) else ()
     return Decision((), answer.model_dump(mode="json"), plan, verdicts)
 
 
@@ -81,7 +81,7 @@ def _brief(decision: Decision) -> str:
     return f"calls {called}" if called else {"answer": "an answer", "invalid": "no valid answer"}[decision.kind]
 
 
-def _shape(plan: Plan) -> list[Any]:
+def shape_of(plan: Plan) -> list[Any]:
     """Return the steps by agent, each with the positions of those that it needs: ids and words are free."""
     positions = {step.id: number for number, step in enumerate(plan.steps, 1)}
     return [[step.agent, sorted(positions.get(need, 0) for need in step.depends_on)] for step in plan.steps]
