@@ -35,11 +35,19 @@ async def waggle(stack, *arguments):
     return process.returncode, out.decode(), err.decode()
 
 
+def heed_interrupts() -> None:
+    """Let Ctrl-C end the process also where the tests run in the background, with that signal ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 async def evaluating(stack, folder, *arguments):
     command = [sys.executable, "-m", "services.cli", "eval", *map(str, arguments), "--results", str(folder)]
-    known = os.environ | stack.endpoints
     return await asyncio.create_subprocess_exec(
-        *command, env=known, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command,
+        env=os.environ | stack.endpoints,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     )
 
 
