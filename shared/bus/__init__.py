@@ -1,9 +1,10 @@
 """Kafka: typed messages in and out, acknowledged once their effects are durable."""
 
-from shared.bus.broker import LARGEST_RECORD, RELIST, connect, fits, publish, publish_once
+from shared.bus.broker import LARGEST_RECORD, RELIST, connect
 from shared.bus.consumer import KeyedConsumer
 from shared.bus.deliver import Deliverer
 from shared.bus.outages import OUTAGES
+from shared.bus.publishing import fits, publish, publish_once
 from shared.bus.record import Delivery, Record, content_id, decode, encode, encode_lean, explain, header_map
 from shared.bus.table import Raw, Table, TableConsumer
 from shared.bus.timers import cleared, delay, encode_delayed, fire

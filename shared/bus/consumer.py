@@ -18,11 +18,12 @@ from faststream.kafka import KafkaBroker
 
 from schemas.envelope import HEADER
 from schemas.task import Priority
-from shared.bus.broker import size_of, subscribe
+from shared.bus.broker import subscribe
 from shared.bus.commits import Commits
 from shared.bus.held import Held
 from shared.bus.lanes import Lanes
 from shared.bus.offsets import OffsetTracker
+from shared.bus.publishing import size_of
 from shared.bus.shares import OUTSIDE, tenant_of
 from shared.config import Settings
 from shared.errors import Fenced

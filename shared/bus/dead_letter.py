@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from faststream.kafka import KafkaBroker
 
-from shared.bus.broker import publish_bytes, size_of
+from shared.bus.publishing import publish_bytes, size_of
 from shared.bus.record import header_map
 from shared.errors import WaggleError
 from shared.telemetry.metrics import Metrics

@@ -26,10 +26,10 @@ from opentelemetry.trace import Span
 from pydantic_core import from_json
 
 from schemas.envelope import HEADER
-from shared.bus.broker import fits, publish
 from shared.bus.dead_letter import CAUSES, write_dead_letter
 from shared.bus.groups import TABLE
 from shared.bus.parking import parked
+from shared.bus.publishing import fits, publish
 from shared.bus.record import Delivery, Record, decode, fingerprint, header_map
 from shared.bus.shares import OUTSIDE
 from shared.bus.timers import delay

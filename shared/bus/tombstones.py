@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
-from shared.bus.broker import ending_if_broken
 from shared.bus.outages import mapped
+from shared.bus.publishing import ending_if_broken
 from shared.bus.security import connection
 from shared.config import Settings
 

@@ -13,13 +13,14 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.dead import DeadLetterHandled
 from shared.bus.admin.topic_reader import reading
-from shared.bus.broker import LARGEST_MESSAGE, LARGEST_RECORD, size_of
+from shared.bus.broker import LARGEST_RECORD
 from shared.bus.dead.actions import ACTIONS
 from shared.bus.dead.edits import Edit, edit_of
 from shared.bus.dead.letters import DeadLetter, headers_back
 from shared.bus.dead.search import DeadLetters
 from shared.bus.dead_letter import SUFFIX
 from shared.bus.keyring import Clear, Keyring
+from shared.bus.publishing import LARGEST_MESSAGE, size_of
 from shared.bus.record import encode
 from shared.bus.sealing import SEALED
 from shared.bus.security import connection

@@ -16,10 +16,10 @@ from schemas.task import Task
 from shared import bus
 from shared.blackboard.attempts import Attempts
 from shared.bus import KeyedConsumer, encode, publish
-from shared.bus.broker import LARGEST_MESSAGE, publish_bytes, size_of
 from shared.bus.consumer import COMMIT_EVERY
 from shared.bus.dead.letters import read_dead_letter
 from shared.bus.dead_letter import dead_letter_headers
+from shared.bus.publishing import LARGEST_MESSAGE, publish_bytes, size_of
 from shared.errors import Fenced, RetryableError, TerminalError
 from tests.support.consuming import consuming, question, record, until
 from tests.support.keeping_time import timekeeping

@@ -6,7 +6,7 @@ from aiokafka.errors import KafkaError
 
 from shared import bus
 from shared.bus import publish
-from shared.bus.broker import publish_bytes
+from shared.bus.publishing import publish_bytes
 from shared.telemetry import traces
 from tests.support.consuming import question, record
 

@@ -20,8 +20,8 @@ from schemas.timer import DeadlinePassed
 from services.timekeeper import service
 from shared import bus
 from shared.bus import Erased, TableConsumer, TombstoneWriter, delay, encode, encode_delayed, publish, table
-from shared.bus.broker import publish_bytes
 from shared.bus.groups import tables
+from shared.bus.publishing import publish_bytes
 from tests.support.gateway_fixtures import records_of
 from tests.support.keeping_time import timekeeping
 
@@ -202,7 +202,7 @@ async def test_a_process_whose_eraser_is_refused_for_ever_ends_instead_of_firing
     settings, topics, monkeypatch
 ):
     ended = []
-    monkeypatch.setattr(bus.broker.os, "kill", lambda pid, sent: ended.append((pid, sent)))
+    monkeypatch.setattr(bus.publishing.os, "kill", lambda pid, sent: ended.append((pid, sent)))
 
     async def refused(*_, **__):
         failed = asyncio.get_running_loop().create_future()
