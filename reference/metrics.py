@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from shared.telemetry.export import CountingExporter
-from shared.telemetry.metrics import MOST_VALUES, WATCHED, Metrics
+from shared.telemetry.metrics import Metrics
+from shared.telemetry.series import MOST_VALUES, WATCHED
 
 PAGE = Path("docs/metrics.md")
 _HEAD = f"""\

@@ -8,7 +8,8 @@ import structlog
 
 from schemas.health import MOST_REPORTED, ServerHealth
 from shared.mcp.declare import Declared
-from shared.telemetry.metrics import MCP_CONNECTED, MCP_TOOLS, Metrics
+from shared.telemetry.metrics import Metrics
+from shared.telemetry.series import MCP_CONNECTED, MCP_TOOLS
 from shared.tools import Tool
 
 if TYPE_CHECKING:  # `mcp` is slow to import, and most agents have no server

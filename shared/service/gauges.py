@@ -6,7 +6,8 @@ from aiokafka import TopicPartition
 
 from shared.bus import KeyedConsumer
 from shared.bus.held import Held
-from shared.telemetry.metrics import COMMIT_AGE, CONSUMER_LAG, IN_FLIGHT, PARTITION_HELD, READ_AHEAD, Metrics
+from shared.telemetry.metrics import Metrics
+from shared.telemetry.series import COMMIT_AGE, CONSUMER_LAG, IN_FLIGHT, PARTITION_HELD, READ_AHEAD
 
 
 def export_gauges(consumer: KeyedConsumer, metrics: Metrics) -> None:

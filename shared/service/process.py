@@ -34,8 +34,9 @@ from shared.service.warm_up import WarmUp
 from shared.system.urls import bypass_loopback
 from shared.telemetry.export import start_tracing, stop_tracing
 from shared.telemetry.logs import SELDOM, start_logging
-from shared.telemetry.metrics import BLACKBOARD_WHOLE, PARTITION_HELD, Metrics
+from shared.telemetry.metrics import Metrics
 from shared.telemetry.redaction import remember, secrets_in, secrets_of
+from shared.telemetry.series import BLACKBOARD_WHOLE, PARTITION_HELD
 
 log = structlog.get_logger()
 

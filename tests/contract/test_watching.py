@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from infra.dashboards.__main__ import files
 from reference.metrics import catalogue
-from shared.telemetry.metrics import MOST_VALUES, Metrics
+from shared.telemetry.metrics import Metrics
+from shared.telemetry.series import MOST_VALUES
 from tests.support.queries import DASHBOARDS, ROOT, RULE_LIST, UnknownName, chosen, drawn, exposed, labels_of
 
 ALERTS = [rule for rule in RULE_LIST if "alert" in rule]
