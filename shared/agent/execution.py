@@ -29,7 +29,7 @@ from shared.agent.tools import Diverged, HandingOver
 from shared.blackboard.journal import ANSWER
 from shared.errors import Unwanted
 from shared.guardrails import read_policy
-from shared.telemetry import traces
+from shared.telemetry import agent_spans, traces
 
 REPLAY_WITHIN = 30.0
 """Seconds to replay a handoff that its run no longer awaits. The replay makes no new call."""
@@ -103,12 +103,12 @@ async def _in_span(handoff_run: HandoffRun) -> AnswerDraft:
     agent, handoff = handoff_run.agent.name, handoff_run.handoff
     step, handed = getattr(handoff, "step_id", agent), getattr(handoff, "handed", None)
     versions, by = handoff_run.runtime.versions, handed.by if handed else None
-    with traces.invoking_agent(
+    with agent_spans.invoking_agent(
         agent, handoff.run_id, step, handoff.id, versions, hop=handoff.hop, handed_by=by
     ) as span:
         try:
             draft = await _with_restart(handoff_run)
-            traces.record_handed_over(span, draft.fields.get("to"))
+            agent_spans.record_handed_over(span, draft.fields.get("to"))
             return draft
         finally:
             traces.record_usage(span, handoff_run.budget.counter.usage)

@@ -21,7 +21,7 @@ from shared.errors import RetryableError, TerminalError
 from shared.guardrails import CheckPolicy, origin_in, read_policy, sanitised, sanitised_deep, wrap_error
 from shared.guardrails.check import CheckVerdict, Subject, parts_of, question, stricter, verdict_in
 from shared.llm import ModelRole, Reply
-from shared.telemetry import traces
+from shared.telemetry import agent_spans
 
 LONGEST_REPLY = 1_024
 """Tokens of one verdict."""
@@ -125,7 +125,7 @@ class ModelCheck:
         if not replayed:
             outcome = verdict.verdict if found else "unavailable"
             self.handoff_run.runtime.metrics.model_checks.labels(subject, outcome).inc()
-            traces.checked(subject, verdict.verdict, answered=found is not None)
+            agent_spans.checked(subject, verdict.verdict, answered=found is not None)
         return verdict
 
     def _without_verdict(self, entry: Mapping[str, Any]) -> CheckVerdict:

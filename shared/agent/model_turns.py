@@ -17,7 +17,7 @@ from shared.llm import CONTEXT_LENGTH, Chat, Reply
 from shared.packing import Sent
 from shared.packing.record import sent_of
 from shared.packing.spoken import spoken
-from shared.telemetry import traces
+from shared.telemetry import agent_spans
 
 LONGEST_REPLY = 8_192
 """Tokens of one reply. Each call reserves that much of the run's budget, which parallel steps share."""
@@ -64,7 +64,7 @@ class JournaledModelTurns:
     async def take(self, number: int) -> Turn:
         """Return the recorded turn, or ask the model and record its reply and the messages added before it."""
         handoff_run, place, replayed = self.handoff_run, self._place(number), self.has(number)
-        traces.at_turn(number)
+        agent_spans.at_turn(number)
         role, result = handoff_run.model_role, self.result.__name__
         identity = of_model_call(handoff_run.agent.name, role, self.objective, result)
         check_identity(handoff_run.journal, place, identity)
@@ -84,7 +84,7 @@ class JournaledModelTurns:
 
     async def _restore(self, place: str) -> None:
         """Replace the messages added since the last turn with those that were recorded, word for word."""
-        traces.replayed(place)
+        agent_spans.replayed(place)
         entry = self.handoff_run.journal[place]
         self.messages[self._recorded_messages :] = entry["added"]
         await self._packer.replay(entry["added"], entry)

@@ -24,7 +24,7 @@ from shared.llm.spending import Demand, Spending, unlimited
 from shared.llm.tokens import FileTokenizer
 from shared.llm.usage import Amount, estimated_tokens, prompt_amount
 from shared.llm.window import Window, window_of
-from shared.telemetry import traces
+from shared.telemetry import agent_spans, traces
 from shared.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
@@ -148,7 +148,7 @@ class Models:
         client = self._client(endpoint)
         where = (client.base_url.host, client.base_url.port)
         longest = body["max_completion_tokens"]
-        with traces.chatting(endpoint.model, longest, body["messages"], *where) as span:
+        with agent_spans.chatting(endpoint.model, longest, body["messages"], *where) as span:
             started = time.monotonic()
             try:
                 completion = await complete(client, body, seconds)
@@ -156,7 +156,7 @@ class Models:
             except NotAnswered as failure:
                 failure.usage = usage_of_failure(failure, prompt, longest, endpoint.price)
                 raise
-            traces.record_reply(span, reply.model, reply.finish_reason, reply.message)
+            agent_spans.record_reply(span, reply.model, reply.finish_reason, reply.message)
             traces.record_usage(span, reply.usage)
             return reply
 

@@ -1,13 +1,11 @@
-"""Spans of a task: one `send` and one `process` per hop, with agent, model and tool spans inside `process`.
+"""Spans of a task: one `send` and one `process` per hop, and the whole run. Agents add theirs inside `process`.
 
 Trace context arrives in a message's headers and leaves with every message it causes. docs/traces.md shows the tree.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context, get_current
@@ -15,24 +13,18 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from schemas.budget import Usage
-from schemas.versions import Versions
 from shared.telemetry import conventions as c
-from shared.telemetry.contents import set_content, set_messages
 from shared.telemetry.propagation import as_span, context_of, links_to, new_traceparent, workflow_context
 from shared.telemetry.sends import SendSpan
 
 _tracer = trace.get_tracer("waggle")
-
-_at_work: ContextVar[Mapping[str, AttributeValue]] = ContextVar("at_work", default={})  # noqa: B039 -- never changed
-"""Agent, step and turn at work, for the spans of model and tool calls."""
-
 
 LONGEST_REASON = 500
 """Characters."""
 
 
 @contextmanager
-def _span(
+def spanning(
     name: str,
     attributes: Mapping[str, AttributeValue],
     kind: SpanKind = SpanKind.INTERNAL,
@@ -66,7 +58,9 @@ def processing(headers: Mapping[str, bytes], attributes: Mapping[str, AttributeV
         c.MESSAGING_OPERATION_NAME: c.PROCESS,
         c.MESSAGING_DESTINATION: topic,
     }
-    with _span(f"{c.PROCESS} {topic}", known | dict(attributes), SpanKind.CONSUMER, propagate.extract(carrier)) as span:
+    with spanning(
+        f"{c.PROCESS} {topic}", known | dict(attributes), SpanKind.CONSUMER, propagate.extract(carrier)
+    ) as span:
         yield span
 
 
@@ -145,124 +139,16 @@ def workflow(
     span.end()
 
 
-@contextmanager
-def invoking_agent(
-    name: str, run_id: str, step: str, handoff: str, versions: Versions, *, hop: int = 1, handed_by: str | None = None
-) -> Iterator[Span]:
-    """Span of an agent's work on a handoff. `handed_by`: the agent that handed the work over."""
-    attributes: dict[str, AttributeValue] = {
-        c.GEN_AI_OPERATION: c.INVOKE_AGENT,
-        c.GEN_AI_AGENT: name,
-        c.GEN_AI_CONVERSATION: run_id,
-        c.RUN: run_id,
-        c.STEP: step,
-        c.HANDOFF: handoff,
-        c.AGENT_VERSION: versions.agent,
-        c.PROMPT_VERSION: versions.prompt,
-        c.TOOLS_VERSION: versions.tools,
-        c.HOP: hop,
-        **({c.HANDED_BY: handed_by} if handed_by else {}),
-    }
-    before = _at_work.set({c.GEN_AI_AGENT: name, c.STEP: step})
-    try:
-        with _span(f"{c.INVOKE_AGENT} {name}", attributes) as span:
-            yield span
-    finally:
-        _at_work.reset(before)
-
-
-def at_turn(number: int) -> None:
-    """Name the turn on the spans that follow in this agent's work."""
-    _at_work.set({**_at_work.get(), c.TURN: number})
-
-
 def moved(source: str, target: str, reason: str) -> None:
     """Add the event of a run's change of state."""
     about = {"waggle.from": source, "waggle.to": target, "waggle.reason": reason[:LONGEST_REASON]}
     trace.get_current_span().add_event(c.TRANSITION, about)
 
 
-def replayed(entry: str) -> None:
-    """Add the event of a turn replayed from its journal entry, without a model call."""
-    trace.get_current_span().add_event(c.REPLAYED, {"waggle.entry": entry})
-
-
-def posted(kind: str, key: str, version: int) -> None:
-    """Add the event of a post on a run's board."""
-    about: dict[str, AttributeValue] = {"waggle.board.kind": kind, "waggle.board.key": key}
-    trace.get_current_span().add_event(c.POSTED, {**about, "waggle.board.version": version})
-
-
-def recalled(where: str, number: int) -> None:
-    """Add the event of a recall; `where`: `brief` or `tool`."""
-    trace.get_current_span().add_event(c.RECALLED, {"waggle.memory.where": where, "waggle.memory.number": number})
-
-
-def checked(subject: str, verdict: str, *, answered: bool) -> None:
-    """Add the event of a verdict of the model check."""
-    about: dict[str, AttributeValue] = {
-        c.GEN_AI_EVALUATION: f"model_check_{subject}",
-        c.GEN_AI_EVALUATION_LABEL: verdict,
-    }
-    if not answered:
-        about[c.ERROR_TYPE] = "model_unavailable"
-    trace.get_current_span().add_event(c.EVALUATION_RESULT, about)
-
-
-@contextmanager
-def chatting(
-    model: str, max_tokens: int, chat: Sequence[Mapping[str, Any]], host: str | None, port: int | None
-) -> Iterator[Span]:
-    """Span of one model call."""
-    attributes: dict[str, AttributeValue] = {
-        c.GEN_AI_OPERATION: c.CHAT,
-        c.GEN_AI_PROVIDER: c.OPENAI,
-        c.GEN_AI_REQUEST_MODEL: model,
-        c.GEN_AI_REQUEST_MAX_TOKENS: max_tokens,
-        **_at_work.get(),
-    }
-    if host:
-        attributes[c.SERVER_ADDRESS] = host
-    if port:
-        attributes[c.SERVER_PORT] = port
-    with _span(f"{c.CHAT} {model}", attributes, SpanKind.CLIENT) as span:
-        set_messages(span, c.GEN_AI_INPUT_MESSAGES, chat)
-        yield span
-
-
-def record_reply(span: Span, model: str, finish_reason: str, message: Mapping[str, Any]) -> None:
-    """Record a model's reply."""
-    span.set_attributes({c.GEN_AI_RESPONSE_MODEL: model, c.GEN_AI_FINISH_REASONS: [finish_reason]})
-    set_messages(span, c.GEN_AI_OUTPUT_MESSAGES, [message])
-
-
-def record_handed_over(span: Span, to: str | None) -> None:
-    """Record the agent that the work was handed over to; None if it was not."""
-    if to:
-        span.set_attribute(c.HANDED_TO, to)
-
-
 def record_usage(span: Span, usage: Usage) -> None:
     """Record tokens and cost of a model call, or of all of an agent's work."""
     tokens = {c.GEN_AI_INPUT_TOKENS: usage.prompt_tokens, c.GEN_AI_OUTPUT_TOKENS: usage.completion_tokens}
     span.set_attributes(tokens | {c.COST_USD: usage.cost_usd})
-
-
-@contextmanager
-def executing_tool(name: str, call_id: str, arguments: str, *, replay: bool) -> Iterator[Span]:
-    """Span of one tool call."""
-    attributes: dict[str, AttributeValue] = {
-        c.GEN_AI_OPERATION: c.EXECUTE_TOOL,
-        c.GEN_AI_TOOL: name,
-        c.GEN_AI_TOOL_TYPE: c.FUNCTION,
-        c.GEN_AI_TOOL_CALL_ID: call_id,
-        **_at_work.get(),
-    }
-    if replay:
-        attributes[c.REPLAYED] = True
-    with _span(f"{c.EXECUTE_TOOL} {name}", attributes) as span:
-        set_content(span, c.GEN_AI_TOOL_ARGUMENTS, arguments)
-        yield span
 
 
 def _kind(failure: Exception) -> str:

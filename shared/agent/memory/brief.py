@@ -12,7 +12,7 @@ from shared.agent.memory.memories import Asked, Found, Memories
 from shared.agent.memory.showing import remembered
 from shared.llm import Reply, Vectors
 from shared.memory import FAILURES
-from shared.telemetry import traces
+from shared.telemetry import agent_spans
 
 PLACE = "memory"
 """Name of the journal entry."""
@@ -94,7 +94,7 @@ async def _recall(handoff_run: HandoffRun, memories: Memories) -> dict[str, Any]
     about = {"kind": "memory", "try": handoff_run.handoff.tries}
     await handoff_run.journal.write(PLACE, entry, of=about)
     if entry["shown"]:
-        traces.recalled("brief", len(entry["shown"]))
+        agent_spans.recalled("brief", len(entry["shown"]))
         await memories.used(tenant, [each["id"] for each in entry["shown"]])
     return entry
 

@@ -33,7 +33,7 @@ from shared.blackboard.board import Post
 from shared.blackboard.claims import Refused, Wanted
 from shared.errors import TerminalError
 from shared.guardrails import GuardrailAction, Screening, named, read_policy, strictest
-from shared.telemetry import traces
+from shared.telemetry import agent_spans
 from shared.tools import WITHOUT_IT, Tool, ToolContext, ToolError
 
 LARGEST_READ = 40_000
@@ -127,7 +127,7 @@ async def _post(
         metrics.board_posts.labels(kind, "refused").inc()
         raise ToolError(refused.code, str(refused), suggested_action=WITHOUT_IT) from refused
     metrics.board_posts.labels(kind, "posted").inc()
-    traces.posted(kind, key, entry.version)
+    agent_spans.posted(kind, key, entry.version)
     known = _shown(entry)
     if guarded == content:
         del known["content"]  # its author knows it, and pays for every word of an answer

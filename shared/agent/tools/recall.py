@@ -20,7 +20,7 @@ from shared.agent.memory.memories import Asked, Found, Memories
 from shared.agent.memory.showing import remembered
 from shared.agent.tools.board import ShortArguments
 from shared.memory import FAILURES
-from shared.telemetry import traces
+from shared.telemetry import agent_spans
 from shared.tools import Limits, Tool, ToolContext
 
 NAME = "recall"
@@ -69,7 +69,7 @@ async def _recall(
         return _unavailable(handoff_run, _UNAVAILABLE)
     shown = remembered(found.memories, datetime.now(UTC), longest=LONGEST, room=ROOM)
     handoff_run.runtime.metrics.recalls.labels("tool", "found" if shown else "nothing").inc()
-    traces.recalled("tool", len(shown))
+    agent_spans.recalled("tool", len(shown))
     if shown:
         await memories.used(handoff.tenant, [each.id for each in shown])
     return {"memories": [{"origin": each.origin, **each.model_dump(mode="json")} for each in shown]}

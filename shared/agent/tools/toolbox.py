@@ -16,7 +16,7 @@ from shared.agent.tools.recall import is_recall
 from shared.authorization import Policy
 from shared.guardrails import named, origin_of, sanitised_deep, wrap, wrap_error
 from shared.llm import ToolRequest
-from shared.telemetry import traces
+from shared.telemetry import agent_spans, traces
 from shared.telemetry.contents import set_content
 from shared.telemetry.conventions import GEN_AI_TOOL_RESULT
 from shared.telemetry.metrics import Metrics
@@ -129,7 +129,7 @@ class Toolbox:
 
     def refuse(self, call: ParsedToolCall, error: ToolError) -> str:
         """Return the answer to a denied call, traced and counted like a failed one."""
-        with traces.executing_tool(call.request.name, call.place, call.request.arguments, replay=False) as span:
+        with agent_spans.executing_tool(call.request.name, call.place, call.request.arguments, replay=False) as span:
             traces.failed(span, error.code, str(error))
             answer = json.dumps({"error": error.info.model_dump(mode="json")}, ensure_ascii=False)
             set_content(span, GEN_AI_TOOL_RESULT, answer)
@@ -138,7 +138,7 @@ class Toolbox:
 
     def recall(self, call: ParsedToolCall, answer: str) -> str:
         """Return the recorded answer of an earlier, equal call: traced, but not counted as a call."""
-        with traces.executing_tool(call.request.name, call.place, call.request.arguments, replay=True) as span:
+        with agent_spans.executing_tool(call.request.name, call.place, call.request.arguments, replay=True) as span:
             set_content(span, GEN_AI_TOOL_RESULT, answer)
         return answer
 
@@ -153,7 +153,7 @@ class Toolbox:
         `replay`: the call was answered before and runs again only for its effect on the workspace. Raises ToolError
         only for a call that must not be repeated and has an unknown outcome.
         """
-        with traces.executing_tool(request.name, call.call_id, request.arguments, replay=replay) as span:
+        with agent_spans.executing_tool(request.name, call.call_id, request.arguments, replay=replay) as span:
             began, outcome = time.monotonic(), OK
             try:
                 answer = await self._run(request, call)

@@ -7,7 +7,7 @@ import time
 import pytest
 from opentelemetry import trace
 
-from shared.telemetry import traces
+from shared.telemetry import agent_spans, traces
 from shared.telemetry.export import stop_tracing
 from shared.telemetry.propagation import context_of, run_trace, trace_for_message
 
@@ -17,7 +17,10 @@ UPSTREAM = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{}"
 def deliver(flags: str, *, fails: bool) -> None:
     """One delivery with a tool call in it."""
     headers = {"traceparent": UPSTREAM.format(flags).encode()}
-    with traces.processing(headers, {}, "tasks"), traces.executing_tool("add", "1", '{"a": 1}', replay=False) as span:
+    with (
+        traces.processing(headers, {}, "tasks"),
+        agent_spans.executing_tool("add", "1", '{"a": 1}', replay=False) as span,
+    ):
         if fails:
             traces.failed(span, "boom", "it failed")
 
@@ -81,7 +84,7 @@ def test_no_secret_is_in_a_span_neither_a_known_one_nor_what_looks_like_one(expo
     received, _, provider = exported()
     with (
         pytest.raises(ValueError, match="asked"),
-        traces.executing_tool("add", "1", "{}", replay=False),
+        agent_spans.executing_tool("add", "1", "{}", replay=False),
     ):
         raise ValueError("asked https://eva:hunter2hunter2@host/ with correct-horse-battery")
     provider.force_flush()

@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from schemas.budget import Usage
 from shared.llm import Reply, ToolRequest
-from shared.telemetry import traces
+from shared.telemetry import agent_spans, traces
 from shared.telemetry.contents import CONTENTS, MOST_CONTENT
 
 USAGE = Usage()
@@ -29,8 +29,8 @@ def said(monkeypatch):
 
     def of(chat, reply: Reply, wanted: str = "true"):
         monkeypatch.setenv(CONTENTS, wanted)
-        with traces.chatting("m", 10, chat, None, None) as span:
-            traces.record_reply(span, reply.model, reply.finish_reason, reply.message)
+        with agent_spans.chatting("m", 10, chat, None, None) as span:
+            agent_spans.record_reply(span, reply.model, reply.finish_reason, reply.message)
         return span.attributes
 
     return of
