@@ -8,7 +8,6 @@ from typing import Any
 import structlog
 
 from schemas.step import Answer, DoStep, Findings, HelpAsked
-from shared.agent.apply import apply_plan
 from shared.agent.declare import HandOff
 from shared.agent.handed import hand_off_draft, refusal_of_handed
 from shared.agent.handoff_run import NOT_AWAITED, HandoffRun
@@ -145,6 +144,8 @@ async def _run_handler(handoff_run: HandoffRun) -> Any:
     assert handler is not None, "an agent is served with a handler"
     context = RunningContext(handoff_run)
     if isinstance(handoff, DoStep) and handoff_run.applies_plan:
+        from shared.agent.apply import apply_plan  # noqa: PLC0415 -- few handoffs apply a dry run
+
         return await apply_plan(handoff, context)
     try:
         return await handler(handoff, context)
