@@ -1,6 +1,5 @@
 """Record of one try, played back: the position that a replay has reached, and the journal as it is there."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,9 +8,10 @@ from typing import Any, NoReturn
 
 from schemas.step import Answer, HandoffFailed, HelpAsked
 from shared.blackboard import Journal
-from shared.blackboard.journal import OF, REFUSED
+from shared.blackboard.journal import REFUSED
 from shared.blackboard.ledger import Amounts
 from shared.errors import NeedsHuman, RetryableError, TerminalError
+from shared.replay.journal import MemoryJournal
 from shared.replay.outcome import Difference
 from shared.replay.works import MEMORY, Attempt, Entry
 
@@ -95,12 +95,13 @@ class Tape:
         raise Missed(f"{place} is not in the journal")
 
 
-class RecordedJournal(Journal):
+class RecordedJournal(MemoryJournal):
     """The journal of one try as it was at its start. What the replay writes is compared and kept in memory."""
 
     def __init__(self, entries: Mapping[str, Any]) -> None:
-        self._entries = {name: json.dumps(entry) for name, entry in entries.items()}
-        self.epoch = 0
+        super().__init__()
+        for name, entry in entries.items():
+            self.add(name, entry)
         self.asked: list[str] = []
         """Names of the entries that are being made, outermost first."""
 
@@ -108,26 +109,9 @@ class RecordedJournal(Journal):
         """Return the journal: nothing is claimed."""
         return self
 
-    def add(self, name: str, entry: Any, of: Any = None) -> None:
-        """Add an entry."""
-        self._entries[name] = json.dumps(entry)
-        if of is not None:
-            self._entries[name + OF] = json.dumps(of)
-
-    async def write(self, name: str, outcome: Any, *, of: Any = None) -> None:
-        """Keep an entry in memory."""
-        self.add(name, outcome, of)
-
-    async def once(self, name: str, act: Any, *, of: Any = None) -> Any:
-        """Return the entry; if there is none, act, and keep what comes of it."""
-        if name not in self:
-            with self._making(name):
-                outcome = await act()
-            await self.write(name, outcome, of=of)
-        return self[name]
-
     @contextmanager
-    def _making(self, name: str) -> Iterator[None]:
+    def making(self, name: str) -> Iterator[None]:
+        """Note that the entry of this name is being made."""
         self.asked.append(name)
         try:
             yield

@@ -1,8 +1,9 @@
 """`waggle case`: cases of suites, made of runs that people have judged."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from filecmp import cmp
 from pathlib import Path
+from shutil import copymode
 from typing import Annotated, Literal
 
 import typer
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from schemas.caller_message import Rating
 from schemas.faults import fault_line
-from schemas.task import Attachment
+from schemas.task import Attachment, Task
 from services.cli.api.client import Gateway
 from services.cli.evaluation.collecting import recorded_run
 from services.cli.evaluation.recorded import PersonsVerdict, RecordedRun, case_of, name_of
@@ -75,14 +76,21 @@ def from_run(
     if suite is None:
         session.screen.answer(case, lambda: session.screen.raw(as_suite(case, "recorded")))
         return
-    files = recorded.task.context.attachments
-    for each in files if with_files else ():
+    for each in recorded.task.context.attachments if with_files else ():
         _save(session.client, each, suite.parent / "files")
     _add(case, suite)
     shown = one_line(suite)
     session.screen.answer(case, f"Added to {shown}. Read it, then: waggle eval run {shown} --case {case.name}")
-    if files and not with_files:
-        session.screen.note(f"its files were not saved: {shown} expects {', '.join(map(one_line, case.files))}")
+    for note in _left_out(recorded.task, case, with_files=with_files):
+        session.screen.note(note)
+
+
+def _left_out(task: Task, case: Case, *, with_files: bool) -> Iterator[str]:
+    """Yield what of the task the case does not have."""
+    if case.files and not with_files:
+        yield f"its files were not saved: the suite expects {', '.join(map(one_line, case.files))}"
+    if task.context.data:
+        yield "the structured background of the task (`context.data`) was left out: suites have none"
 
 
 def _verdict(said: str | None, comment: str, ratings: Sequence[Rating]) -> PersonsVerdict:
@@ -114,7 +122,7 @@ def _named(case: Case, suite: Path | None) -> Case:
         return case
     try:
         read_suite(suite)
-        return case.model_copy(update={"name": unused_name(suite.read_text(), case.name, str(suite))})
+        return case.model_copy(update={"name": unused_name(_text_of(suite), case.name, str(suite))})
     except SuiteFault as fault:
         raise CommandError(one_line(fault), "correct it, or name another file", code=Exit.USAGE) from None
 
@@ -124,14 +132,23 @@ def _add(case: Case, suite: Path) -> None:
     draft = suite.with_name(f".{suite.name}.part")
     try:
         known = suite.exists()
-        text = appended(suite.read_text(), case, str(suite)) if known else as_suite(case, name_of(suite.stem))
-        draft.write_text(text)
+        text = appended(_text_of(suite), case, str(suite)) if known else as_suite(case, name_of(suite.stem))
+        draft.write_bytes(text.encode())
+        if known:
+            copymode(suite, draft)
         draft.replace(suite)
     except SuiteFault as fault:
         raise CommandError(one_line(fault), "correct it, or name another file", code=Exit.USAGE) from None
     except OSError as failed:
         problem = f"{one_line(suite)} cannot be written: {failed.strerror}"
         raise CommandError(problem, "name a file in a folder that exists", code=Exit.USAGE) from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _text_of(suite: Path) -> str:
+    """Return the text of a suite that can be read, with its own ends of lines."""
+    return suite.read_bytes().decode()
 
 
 def _save(client: Gateway, file: Attachment, folder: Path) -> None:
@@ -152,7 +169,7 @@ def _save(client: Gateway, file: Attachment, folder: Path) -> None:
 
 def _fetch(client: Gateway, file: Attachment, path: Path) -> None:
     if file.text is not None:
-        path.write_text(file.text)
+        path.write_bytes(file.text.encode())
     elif file.uri and file.uri.startswith("blob:"):
         client.download(file.uri.removeprefix("blob:"), path)
     else:

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from schemas.task import Result, Shape, Task
@@ -21,6 +22,9 @@ MOST_ENTRIES = 10
 
 MOST_CALLS = 50
 """Calls that a case expects; of a longer run, only those that act."""
+
+MOST_QUESTIONS = 20
+"""Questions that a suite can expect of a run."""
 
 _WORDS = re.compile(r"[a-z0-9]+")
 _FAULT = "It does not have this fault, which a person found in an earlier answer: {}"
@@ -76,7 +80,7 @@ def name_of(objective: str) -> str:
 def _as_it_did(run: RecordedRun, hide: StandIns) -> Expectation:
     calls = _expected(run, hide)
     ordered = len({each.agent for each in run.calls}) == 1
-    about: dict[str, Any] = {"status": run.result.status, "questions": [_hidden(each, hide) for each in run.questions]}
+    about: dict[str, Any] = {"status": run.result.status, "questions": _asked(run, hide)}
     if run.result.status == "complete":
         about["doubtful"] = run.result.doubtful
     about["in_order" if ordered else "in_any_order"] = calls
@@ -119,5 +123,20 @@ def _is_steady(value: Any) -> bool:
     return not isinstance(value, dict) and 0 < len(text) <= LONGEST_ARGUMENT and "blob:" not in text
 
 
+def _asked(run: RecordedRun, hide: StandIns) -> list[ExpectedQuestion]:
+    """Return the questions, of several about the same the first: each answers all that are about it."""
+    first: dict[str, ExpectedQuestion] = {}
+    for each in run.questions:
+        hidden = _hidden(each, hide)
+        first.setdefault(hidden.about, hidden)
+    return list(first.values())[:MOST_QUESTIONS]
+
+
 def _hidden(question: ExpectedQuestion, hide: StandIns) -> ExpectedQuestion:
-    return question.model_copy(update={"answer": hide.text(question.answer)}) if question.answer else question
+    """Return the question without secrets and personal data; it is known by the words before the first of them."""
+    about = hide.text(question.about)
+    if about != question.about:
+        words = zip(about.split(" "), question.about.split(" "), strict=False)
+        about = " ".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], words)) or about
+    answer = {"answer": hide.text(question.answer)} if question.answer else {}
+    return question.model_copy(update={"about": about, **answer})

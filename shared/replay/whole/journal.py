@@ -1,19 +1,17 @@
 """Journal and files of one work of a branch, in memory."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
 
 from schemas.task import Artefact, Attachment
 from shared.agent.workspace import StepWorkspace
 from shared.archive import Blob, BlobStore
 from shared.blackboard import Journal
-from shared.blackboard.journal import OF
 from shared.blackboard.ledger import Amounts
+from shared.replay.journal import MemoryJournal
 from shared.replay.whole.stops import MISS, BranchStopped
 from shared.replay.works import Entry
 
@@ -25,49 +23,27 @@ def place_now() -> str:
     return _making.get()
 
 
-class BranchJournal(Journal):
-    """The entries of one work. What is written is kept in memory."""
-
-    def __init__(self) -> None:
-        self._entries: dict[str, str] = {}
-        self.epoch = 0
+class BranchJournal(MemoryJournal):
+    """The entries of one work."""
 
     async def open(self) -> Journal:
         """Begin a try."""
         self.epoch += 1
         return self
 
-    def add(self, name: str, entry: Any, of: Any = None) -> None:
-        """Add an entry."""
-        self._entries[name] = json.dumps(entry)
-        if of is not None:
-            self._entries[name + OF] = json.dumps(of)
-
-    async def write(self, name: str, outcome: Any, *, of: Any = None) -> None:
-        """Keep an entry."""
-        self.add(name, outcome, of)
-
-    async def once(self, name: str, act: Any, *, of: Any = None) -> Any:
-        """Return the entry; if there is none, act, and keep what comes of it."""
-        if name not in self:
-            with _named(name):
-                outcome = await act()
-            await self.write(name, outcome, of=of)
-        return self[name]
+    @contextmanager
+    def making(self, name: str) -> Iterator[None]:
+        """Note that the entry of this name is being made."""
+        token = _making.set(name)
+        try:
+            yield
+        finally:
+            _making.reset(token)
 
     def made(self, at: datetime) -> list[Entry]:
         """Return the entries in the form of a record."""
         named = self.entries().items()
         return [Entry(name, entry, self.about(name), self.epoch, at, Amounts()) for name, entry in named]
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    token = _making.set(name)
-    try:
-        yield
-    finally:
-        _making.reset(token)
 
 
 class BranchArchive(BlobStore):

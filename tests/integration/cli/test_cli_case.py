@@ -38,6 +38,17 @@ def test_a_case_is_printed_as_a_suite_and_added_to_one(waggle, ended, folder):
     assert [each.name for each in read_suite(folder / "own.yaml").cases] == ["own", "own-2"]
 
 
+def test_a_suite_keeps_its_ends_of_lines_and_its_mode(waggle, ended, folder):
+    ended(YES)
+    suite = folder / "own.yaml"
+    suite.write_bytes(b"suite: own\r\ncases:\r\n- name: one\r\n  objective: Say one\r\n")
+    suite.chmod(0o640)
+    assert waggle("case", "from", RUN, "--suite", "own.yaml").exit_code == 0
+    assert suite.read_bytes().startswith(b"suite: own\r\ncases:\r\n- name: one\r\n")
+    assert [each.name for each in read_suite(suite).cases] == ["one", "what-is-it"]
+    assert (suite.stat().st_mode & 0o777, list(folder.iterdir())) == (0o640, [suite])
+
+
 def test_the_fault_of_a_failed_run_comes_from_its_feedback(waggle, ended, folder):
     ended(NO)
     assert waggle("case", "from", RUN, "--suite", "own.yaml").exit_code == 0

@@ -92,6 +92,19 @@ def test_answered_questions_are_expected_with_their_answers():
     assert question.answer == "Use person-2@example.com."
 
 
+def test_a_question_is_known_by_its_words_before_personal_data_and_expected_once():
+    asked = [
+        ExpectedQuestion(about="May I write to bob@firm.com now?", reply=Reply.APPROVE),
+        ExpectedQuestion(about="send_email", reply=Reply.REJECT),
+        *[ExpectedQuestion(about="send_email", reply=Reply.APPROVE)] * 30,
+    ]
+    questions = case_of(recorded(SEND, questions=asked), PASSED).expect.questions
+    assert [(each.about, each.reply) for each in questions] == [
+        ("May I write to", Reply.APPROVE),
+        ("send_email", Reply.REJECT),
+    ]
+
+
 def test_the_longest_run_expects_calls_that_act_alone():
     case = case_of(recorded(*([QUERY] * 60), SEND), PASSED)
     assert [each.tool for each in case.expect.in_order] == ["send_email"]
