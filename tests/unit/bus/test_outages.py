@@ -64,9 +64,10 @@ def test_a_database_that_lacks_our_tables_or_rights_is_waited_for():
 async def test_an_unavailable_archive_is_worth_a_retry_and_all_who_wait_share_one_attempt(monkeypatch):
     attempts, connect = [], asyncpg.create_pool
 
-    def counted(*given, **more):
+    async def counted(*given, **more):
         attempts.append(1)
-        return connect(*given, **more)
+        await asyncio.sleep(0.3)  # until both wait, although one of them first hashes a content in a thread
+        return await connect(*given, **more)
 
     monkeypatch.setattr(asyncpg, "create_pool", counted)
     store = BlobStore("postgresql://waggle@127.0.0.1:9/none", 1_000)
