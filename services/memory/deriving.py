@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from schemas.event import RunStarted
 from schemas.memory import Memory, MemoryKind
 from services.memory import episodes
-from services.memory.ended import Ended
 from services.memory.episodes import MOST_TAINT, Draft
 from services.memory.procedures import procedures
 from services.memory.settings import MemorySettings
@@ -13,6 +12,7 @@ from services.memory.subjects import subject_of
 from services.memory.wording import LONGEST_NAME, short
 from shared.memory.turns import MOST_MEMORIES
 from shared.runs.conversation import GUARDED, turn_of
+from shared.service.ended_runs import Ended
 
 A_TURN = 2
 """Places that a turn has in its session: of the request, and of all that came of it."""

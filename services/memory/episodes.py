@@ -17,12 +17,12 @@ from schemas.question import Kind, Reply
 from schemas.question_events import HelpAnswered, HelpRequested
 from schemas.step_events import StepDone
 from services.memory import wording
-from services.memory.ended import Ended
 from services.memory.wording import LONGEST_ANSWER, LONGEST_ASKED, LONGEST_NAME, LONGEST_WORDS, content, short
 from shared.memory.facts.turns import FLAGGED
 from shared.runs import Run, StepRecord
 from shared.runs.open_question import TIMEKEEPER
 from shared.runs.result import DOUBTFUL
+from shared.service.ended_runs import Ended
 
 MOST_STEPS, MOST_FACTS, MOST_TAINT = 20, 20, 50
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from schemas.memory import Memory
 from schemas.question_events import HelpAnswered
-from services.memory.ended import Ended
 from services.memory.recording import send
 from shared.memory.facts import noted
 from shared.memory.facts.settings import FactSettings, off_because
 from shared.memory.turns import WaitingTurns
 from shared.service import Parts
+from shared.service.ended_runs import Ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,13 @@ from schemas.event import ReviewGiven, RunEvent, State
 from schemas.plan import REVIEWER
 from schemas.question import Kind, Reply
 from schemas.question_events import HelpAnswered, HelpRequested, QuestionEdited
-from services.memory.ended import Ended
 from services.memory.episodes import Draft, flags, origins
 from services.memory.wording import LONGEST_ANSWER, LONGEST_NAME, LONGEST_WORDS, PLAN_WORKED, content, short
 from shared.runs import Run
 from shared.runs.open_question import TIMEKEEPER
 from shared.runs.planning import in_order
 from shared.runs.result import DOUBTFUL
+from shared.service.ended_runs import Ended
 
 PLAN, REVIEW, EDIT, WORDS = 0.5, 0.4, 0.8, 0.9
 """Importance: a person's words count most."""

@@ -13,13 +13,13 @@ from typing import Any
 from schemas.memory import Memory
 from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept, TurnNoted
 from services.memory.deriving import memories_of
-from services.memory.ended import Ended, EndedRuns
 from services.memory.rated import after_feedback, feedback_in
 from services.memory.settings import MemorySettings
 from shared.bus import Record, encode, publish
 from shared.bus.groups import MEMORY
 from shared.memory.view import MemoryView
 from shared.service import Parts
+from shared.service.ended_runs import Ended, EndedRuns
 
 SOURCE = f"waggle/{MEMORY}"
 

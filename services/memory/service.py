@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from services.memory.ended import EndedRuns
 from services.memory.facts import FactExtraction
 from services.memory.key_expiry import KeyExpiry
 from services.memory.noting import Noting
@@ -27,6 +26,7 @@ from shared.memory import MemoryStore
 from shared.memory.embedder import check_folder, embedder_of
 from shared.memory.view import MemoryView
 from shared.service import Observed, connect, serve
+from shared.service.ended_runs import EndedRuns
 from shared.service.forgetting import forgetter_of
 from shared.service.kill_switch import KillSwitch
 from shared.service.outages import through_outages

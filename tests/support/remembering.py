@@ -11,7 +11,6 @@ from schemas.conversation import Conversation
 from schemas.log import LoggedEvent, RunChanged
 from schemas.step import DoStep, Output, StepCompleted
 from schemas.task import Task
-from services.memory.ended import EndedRuns
 from services.memory.noting import Noting
 from services.memory.recording import Recorder
 from services.memory.settings import MemorySettings
@@ -29,6 +28,7 @@ from shared.memory.tables import TABLES, VECTORS
 from shared.memory.view import MemoryView
 from shared.runs import Intake
 from shared.service import Parts
+from shared.service.ended_runs import EndedRuns
 from shared.service.outages import through_outages
 from shared.telemetry.metrics import Metrics
 from tests.support.run_world import START, World

@@ -6,10 +6,10 @@ import random
 import pytest
 
 from services.memory.deriving import memories_of
-from services.memory.ended import Ended
 from services.memory.settings import MemorySettings
 from shared.bus.admin import read_topic
 from shared.memory import MemoryStore, Selection
+from shared.service.ended_runs import Ended
 from tests.support.remembering import emptied, log, single, until
 
 pytestmark = pytest.mark.broker

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from schemas.memory import MemoryKind
 from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept
 from services.memory import ended
-from services.memory.ended import EndedRuns
 from services.memory.recording import send
 from services.memory.session_view import SessionView
 from shared import archive
@@ -20,6 +19,7 @@ from shared.bus.admin import read_topic
 from shared.memory import MemoryStore, Selection
 from shared.memory.tables import OWNED, TABLES, VECTORS
 from shared.memory.view import MemoryView
+from shared.service.ended_runs import EndedRuns
 from shared.service.outages import through_outages
 from tests.support.embedders import Numbered
 from tests.support.memories import memory

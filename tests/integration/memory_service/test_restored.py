@@ -7,7 +7,6 @@ import asyncpg
 import pytest
 
 from schemas.memory_log import ForgettingOrdered, MemoryForgotten
-from services.memory.ended import EndedRuns
 from services.memory.key_expiry import KeyExpiry
 from services.memory.recording import send
 from services.memory.restored import Restored
@@ -20,6 +19,7 @@ from shared.bus.groups import OBSERVED
 from shared.bus.held import Unreadable
 from shared.memory import Selection
 from shared.runs import run_id_for
+from shared.service.ended_runs import EndedRuns
 from shared.service.forgetting import Forgetter
 from tests.support.dumps import backup_of, restore
 from tests.support.remembering import log, remembering, single, until

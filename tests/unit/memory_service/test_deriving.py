@@ -8,9 +8,9 @@ from schemas.plan import Plan, PlannedStep
 from schemas.step import HelpAsked, Source
 from schemas.task import Task, TaskContext
 from services.memory.deriving import memories_of
-from services.memory.ended import Ended
 from services.memory.settings import MemorySettings
 from services.memory.subjects import subject_of
+from shared.service.ended_runs import Ended
 from tests.support.deciding import PROPOSAL, ask, say
 from tests.support.remembering import Logged, single
 from tests.support.run_world import plan_of

@@ -1,6 +1,6 @@
 """Changes of started runs, gathered up to the end of their run."""
 
-from services.memory.ended import _Begun
+from shared.service.ended_runs import _Begun
 from tests.support.remembering import single
 
 
