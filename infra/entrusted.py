@@ -14,6 +14,7 @@ ENTRUSTED: Mapping[str, frozenset[str]] = {
     "console": frozenset({"WAGGLE_REDIS", "WAGGLE_OIDC_SECRET"}),
     "notifier": frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES", "WAGGLE_SMTP", "WAGGLE_NOTIFY_SECRETS"}),
     "archivist": frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES"}),
+    "evaluator": frozenset({"WAGGLE_REDIS", "WAGGLE_POSTGRES"}),
     "timekeeper": frozenset(),
     "communication": AGENT | {"WAGGLE_SMTP"},
     "data": AGENT | {"WAGGLE_DATABASES"},

@@ -33,6 +33,7 @@ _ROLES = (
     "timekeeper",
     "notifier",
     "memory",
+    "evaluator",
     "archivist",
     "operator",
     "service",

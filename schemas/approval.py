@@ -1,4 +1,4 @@
-"""Human decisions and operator commands."""
+"""Human decisions, operator commands, and the evaluator's findings on a run."""
 
 from typing import Annotated, Literal, Self
 
@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from schemas.board import LARGEST_NUMBER, BoardKey
 from schemas.caller_message import LONGEST_MESSAGE, Comment, Score
+from schemas.event import Evaluation
 from schemas.message import Id, Message, Slug, Text
 from schemas.question import Reply
 
@@ -50,6 +51,12 @@ class Feedback(Command):
     solved: bool
     score: Score | None = Field(None, description="From 1, useless, to 5, perfect.")
     comment: Comment = Field("", description="For people; no agent is given it as an instruction.")
+
+
+class RecordEvaluation(Command):
+    """Record the automatic checks of an ended run. Each end of a run is evaluated once."""
+
+    evaluation: Evaluation
 
 
 class EndSession(Command):

@@ -13,7 +13,7 @@ from schemas.budget import Usage
 from schemas.caller_message import LONGEST_COMMENT, LONGEST_MESSAGE, Score
 from schemas.conversation import Conversation
 from schemas.error import ErrorInfo
-from schemas.message import MOST, Amount, Count, Id, Instant, Message, Slug
+from schemas.message import MOST, Amount, Count, Id, Instant, Message, Part, Slug
 from schemas.plan import Plan
 from schemas.step import Synthesis
 from schemas.task import Task
@@ -227,6 +227,39 @@ class FeedbackGiven(RunEvent):
     models: list[str] = Field(default_factory=list)
     cost_usd: Amount = 0.0
     steps: Count = 0
+
+
+class CheckResult(Part):
+    """Result of one automatic check of a run."""
+
+    name: Slug
+    passed: bool
+    why: str = Field("", max_length=500, description="What is wrong, without secrets; empty if it passed.")
+
+
+class Evaluation(Part):
+    """Automatic checks of one end of a run. Only checks that apply to the run are listed."""
+
+    end: Count = Field(description="Number of times the run had been resumed before this end.")
+    rules: str = Field(max_length=64, description="Version of the rules: a digest of the configuration.")
+    sampled: str = Field(max_length=64, description="Name of the rule that chose the run.")
+    checks: list[CheckResult] = Field(max_length=20)
+
+    @property
+    def failed(self) -> list[CheckResult]:
+        """Checks that the run did not pass."""
+        return [each for each in self.checks if not each.passed]
+
+
+class RunEvaluated(RunEvent):
+    """The evaluator checked the ended run. Names what the run was made with, so that it stands alone."""
+
+    evaluation: Evaluation
+    task_type: str | None = Field(None, description="Type of the task.")
+    agents: dict[str, Versions | None] = Field(
+        default_factory=dict, description="Agents whose steps were done, with the versions of their last answers."
+    )
+    cost_usd: Amount = 0.0
 
 
 class AnswerOutdated(RunEvent):

@@ -52,6 +52,7 @@ TOPICS: dict[type[Message], str] = {
     approval.EndSession: "control",
     approval.AddMessage: "control",
     approval.Feedback: "control",
+    approval.RecordEvaluation: "evaluations",
     stop.WorkStopped: "stops",
     skip.BatchSkipped: "skips",
     dead.DeadLetterHandled: "dead.actions",

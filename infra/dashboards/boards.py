@@ -127,6 +127,11 @@ def overview() -> Json:
                 graph("Tokens for facts", {"tokens": rate("waggle_fact_tokens_total")}, "short"),
             ],
             [
+                graph(
+                    "Share of automatic checks failed, last day",
+                    {"{{check}} {{type}}": "waggle:evaluations_failed:ratio1d"},
+                    "percentunit",
+                ),
                 graph("Rows of the audit record", {"rows": rate("waggle_audit_rows_total")}, "ops"),
                 graph(
                     "From the log to the audit record",

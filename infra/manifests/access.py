@@ -7,6 +7,7 @@ from infra.manifests import code
 from infra.topics import agents, declared
 from shared.bus.groups import (
     ARCHIVIST,
+    EVALUATOR,
     MEMORIES,
     MEMORY,
     NOTIFICATIONS,
@@ -47,6 +48,8 @@ def access(service: str) -> Access:
             return _memory()
         case _ if service == ARCHIVIST:
             return Access(code.published(service, "receives"), frozenset(), service)
+        case _ if service == EVALUATOR:
+            return Access(code.published(service, "receives"), code.published(service, "sends"), service)
         case _ if service == NOTIFIER:
             return _notifier()
         case _ if service == TIMEKEEPER:
@@ -103,7 +106,7 @@ def _written(role: str, service: str) -> frozenset[str]:
 
 def _work() -> frozenset[str]:
     """Delayed records return to their topics: every topic with a committing consumer that owns it."""
-    owners = code.committing() - {ARCHIVIST}
+    owners = code.committing() - {ARCHIVIST, EVALUATOR}
     return frozenset(topic for service in owners for topic in code.consumed()[service]) - {OBSERVED, MEMORIES}
 
 

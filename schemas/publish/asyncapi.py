@@ -65,7 +65,7 @@ _TOPICS = {
     "runs.log": _Topic(
         "Every change of every run, with its events. Runs and the blackboard are folds of them.",
         ("orchestrator",),
-        ("caller", "orchestrator", "notifier", "memory", "archivist"),
+        ("caller", "orchestrator", "notifier", "memory", "evaluator", "archivist"),
     ),
     "journal": _Topic(
         "Agents' work, entry by entry; the blackboard is rebuilt from it.",
@@ -95,6 +95,7 @@ _TOPICS = {
     "control": _Topic(
         "Commands to pause, resume and cancel runs.", ("caller", "gateway"), ("orchestrator", "archivist")
     ),
+    "evaluations": _Topic("Automatic checks of ended runs.", ("evaluator",), ("orchestrator",)),
     "stops": _Topic(
         "Kill switch records. Compacted.",
         ("gateway", "operator"),
@@ -104,7 +105,7 @@ _TOPICS = {
     "skips": _Topic(
         "Unreadable batches that operators have skipped. Compacted.",
         ("gateway",),
-        ("agent", "archivist", "gateway", "memory", "notifier", "orchestrator", "timekeeper"),
+        ("agent", "archivist", "evaluator", "gateway", "memory", "notifier", "orchestrator", "timekeeper"),
         "`TOPIC/PARTITION/FIRST`.",
     ),
     "notifications": _Topic(

@@ -15,7 +15,7 @@ from shared.audit.runs import TYPE
 UNSHOWN = ("secret", "traceparent")
 """Fields of events that are no contents."""
 
-TRANSITION, STEP, MESSAGE, VERDICT, QUESTION, DECISION, PLAN, SPENDING, EVENT = (
+TRANSITION, STEP, MESSAGE, VERDICT, QUESTION, DECISION, PLAN, SPENDING, EVALUATION, EVENT = (
     "transition",
     "step",
     "message",
@@ -24,6 +24,7 @@ TRANSITION, STEP, MESSAGE, VERDICT, QUESTION, DECISION, PLAN, SPENDING, EVENT = 
     "decision",
     "plan",
     "spending",
+    "evaluation",
     "event",
 )
 
@@ -40,6 +41,7 @@ _KINDS: Mapping[Any, str] = (
     | dict.fromkeys((q.QuestionEdited, e.EffectsApproved, e.ClaimReleased, FeedbackGiven), DECISION)
     | dict.fromkeys((e.PlanAccepted, e.PlanRefused, e.PlanDropped, e.ReviewGiven), PLAN)
     | dict.fromkeys((e.Spent, e.BudgetReached), SPENDING)
+    | dict.fromkeys((e.RunEvaluated,), EVALUATION)
 )
 """Kind of the row of an event; any other is an `event`."""
 
@@ -191,6 +193,15 @@ def _rated(event: FeedbackGiven) -> Values:
     return {"verdict": "solved" if event.solved else "not_solved", "outcome": "in_effect", "facts": facts}
 
 
+def _evaluated(event: e.RunEvaluated) -> Values:
+    found = event.evaluation
+    versions = {agent: each.model_dump(mode="json") for agent, each in event.agents.items() if each}
+    checks = {each.name: each.passed for each in found.checks}
+    facts = {"checks": checks, "rules": found.rules, "sampled": found.sampled, "end": found.end}
+    facts |= {"task_type": event.task_type, "versions": versions}
+    return {"verdict": "failed" if found.failed else "passed", "outcome": "evaluated", "facts": facts}
+
+
 _COLUMNS: Mapping[type[e.RunEvent], Callable[[Any], Values]] = {
     e.RunStarted: _started,
     e.Moved: _moved,
@@ -201,6 +212,7 @@ _COLUMNS: Mapping[type[e.RunEvent], Callable[[Any], Values]] = {
     e.EffectsApproved: lambda event: {"verdict": "approve", "outcome": "in_effect", "ref": event.digest},
     e.MessageAdded: lambda event: {"ref": event.message_id},
     FeedbackGiven: _rated,
+    e.RunEvaluated: _evaluated,
     s.StepDispatched: lambda event: {"facts": {"attempt": event.attempt, "versions": _versions(event)}},
     s.StepDone: _done,
     s.StepHandedOff: _handed,

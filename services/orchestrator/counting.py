@@ -115,6 +115,12 @@ def _count_feedback(metrics: Metrics, run: Run, event: FeedbackGiven) -> None:
         metrics.feedback.labels(agent, kind, "yes" if event.solved else "no").inc()
 
 
+def _count_evaluation(metrics: Metrics, run: Run, event: e.RunEvaluated) -> None:
+    kind = metrics.task_type(event.task_type or "")
+    for each in event.evaluation.checks:
+        metrics.evaluations.labels(each.name, kind, "yes" if each.passed else "no").inc()
+
+
 _COUNTED: Mapping[type[e.RunEvent], Callable[[Metrics, Run, Any], None]] = {
     e.RunStarted: _count_start,
     e.Moved: _count_end,
@@ -126,4 +132,5 @@ _COUNTED: Mapping[type[e.RunEvent], Callable[[Metrics, Run, Any], None]] = {
     q.HelpRequested: _count_question,
     q.HelpAnswered: _count_decision,
     FeedbackGiven: _count_feedback,
+    e.RunEvaluated: _count_evaluation,
 }

@@ -19,7 +19,7 @@ WELL_KNOWN = "/.well-known/agent-card.json"
 
 RESERVED = frozenset(
     {PLANNER, REVIEWER, WRITER, "cli", "code", "communication", "console", "data", "gateway", "notifier"}
-    | {"orchestrator", "research", "timekeeper", "remote", "memory", "archivist"}
+    | {"orchestrator", "research", "timekeeper", "remote", "memory", "archivist", "evaluator"}
 )
 """Names of Waggle's own services."""
 

@@ -10,20 +10,23 @@ from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
 
 from schemas.registry import RETRIES
 
-ORCHESTRATED = ("tasks", "runs", "control", "decisions")
+EVALUATIONS = "evaluations"
+"""Topic of the evaluator's findings on ended runs."""
+
+ORCHESTRATED = ("tasks", "runs", "control", "decisions", EVALUATIONS)
 """Topics the orchestrator consumes."""
 
 TABLE = "timers"
 """Topic of the orchestrator's timers."""
 
 ORCHESTRATOR, TIMEKEEPER, NOTIFIER, MEMORY = "orchestrator", "timekeeper", "notifier", "memory"
-ARCHIVIST = "archivist"
+ARCHIVIST, EVALUATOR = "archivist", "evaluator"
 
 NOTIFICATIONS = "notifications"
 """Topic of the notifications that the notifier sends."""
 
 OBSERVED = "runs.log"
-"""Topic that notifier, memory service and archivist read alongside its owner: no record ever returns to it."""
+"""Topic that notifier, memory service, evaluator and archivist read alongside its owner. No record returns to it."""
 
 MEMORIES = "memories"
 """Topic of the memories, from which Postgres is filled. No record of it is retried elsewhere, or a dead letter."""
@@ -70,7 +73,7 @@ def groups_by_topic(prefix: str, agents: Collection[str]) -> Mapping[str, list[s
     waiting = {prefix + table_of(each): [f"{prefix}{TIMEKEEPER}"] for each in (ORCHESTRATOR, NOTIFIER, *agents)}
     notified = {f"{prefix}{topic}": [f"{prefix}{NOTIFIER}"] for topic in (OBSERVED, NOTIFICATIONS)}
     memories = {f"{prefix}{MEMORIES}": [f"{prefix}{MEMORY}"]}
-    notified[prefix + OBSERVED] += [prefix + MEMORY]
+    notified[prefix + OBSERVED] += [prefix + MEMORY, prefix + EVALUATOR]
     found = handoffs | orchestrated | waiting | notified | memories
     return found | {prefix + topic: [*found.get(prefix + topic, []), prefix + ARCHIVIST] for topic in RECORDED}
 

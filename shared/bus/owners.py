@@ -12,7 +12,7 @@ from schemas.run_id import RUN_ID, run_id_for
 from shared.bus.groups import MEMORIES, NOTIFICATIONS, TABLE
 from shared.bus.sealing import Owner
 
-_OF_RUNS = ("runs.log", "journal", "runs", "control", "decisions", "tasks")
+_OF_RUNS = ("runs.log", "journal", "runs", "control", "decisions", "evaluations", "tasks")
 """Topics of runs besides those of agents. All but tasks from outside have the run as key."""
 
 _DEAD = ".dlt"

@@ -22,7 +22,7 @@ from shared.errors import InvalidMessage
 from shared.telemetry.propagation import trace_for_retry
 
 MAY_DELIVER: Mapping[str, tuple[str, ...]] = {
-    "timers": ("tasks", "runs", "control", "decisions", "agents.*"),
+    "timers": ("tasks", "runs", "control", "decisions", "evaluations", "agents.*"),
     "retries.notifier": ("notifications",),
     "retries.*": ("agents.*",),
 }

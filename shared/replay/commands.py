@@ -111,6 +111,7 @@ _STATED: Mapping[type[RunEvent], Callable[[Run, Any, dict[str, Any]], Iterable[M
     ],
     e.MessageAdded: lambda run, ev, by: [a.AddMessage(**by, message_id=ev.message_id, text=ev.text)],
     FeedbackGiven: lambda run, ev, by: [Feedback(**by, solved=ev.solved, score=ev.score, comment=ev.comment)],
+    e.RunEvaluated: lambda run, ev, by: [a.RecordEvaluation(**by, evaluation=ev.evaluation)],
     e.Moved: _moved,
     e.MoveRefused: _refused,
 }

@@ -22,7 +22,7 @@ from shared.service.rebuild.fold import Folded, fold
 from shared.service.rebuild.reading import change_in, entry_in, spill_log
 from shared.service.rebuild.spill import Row, Spill
 
-_TO_RUNS = ("runs", "decisions", "control")
+_TO_RUNS = ("runs", "decisions", "control", "evaluations")
 """Topics of the messages that runs decide about."""
 
 AT_ONCE = 50

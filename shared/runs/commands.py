@@ -226,6 +226,22 @@ def give_feedback(builder: DecisionBuilder, order: Feedback) -> None:
     )
 
 
+def record_evaluation(builder: DecisionBuilder, message: approval.RecordEvaluation) -> None:
+    """Record the checks of the run's present end, once. Those of an earlier end are ignored."""
+    run, given = builder.run, message.evaluation
+    known = run.evaluation is not None and run.evaluation.end >= given.end
+    if not run.over or given.end != run.resumes or known:
+        return
+    builder.record(
+        event.RunEvaluated,
+        by=message.by,
+        evaluation=given,
+        task_type=run.task.type,
+        agents=_agents(run),
+        cost_usd=run.usage.cost_usd,
+    )
+
+
 def _rating_of(run: Run, person: str) -> Rating | None:
     return next((each for each in run.ratings if each.person == person), None)
 

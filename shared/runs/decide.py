@@ -236,6 +236,7 @@ _RULES: dict[type[Message | ScreenedMessage], Callable[[DecisionBuilder, Any], N
     approval.ReleaseClaim: commands.release_claim,
     ScreenedMessage: add_message,
     Feedback: commands.give_feedback,
+    approval.RecordEvaluation: commands.record_evaluation,
     timer.DeadlinePassed: deadlines.deadline_passed,
     timer.WaitExpired: decisions.wait_expired,
     timer.QuestionDue: decisions.question_due,

@@ -281,6 +281,7 @@ _CHANGES: dict[type[e.RunEvent], Callable[[Run, Any], dict[str, Any]]] = {
     e.RunResumed: resume_run,
     e.MessageAdded: _add_message,
     FeedbackGiven: lambda run, ev: {"ratings": _rated(run.ratings, ev)},
+    e.RunEvaluated: lambda run, ev: {"evaluation": ev.evaluation},
     e.AnswerOutdated: _outdate,
     e.SessionEnded: lambda run, ev: {"session_end": SessionEnd(by=ev.by, at=ev.at)},
     e.EffectsApproved: approve_effects,

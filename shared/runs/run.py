@@ -11,7 +11,7 @@ from schemas.budget import Usage
 from schemas.caller_message import CallerMessage, Rating
 from schemas.conversation import Conversation, SessionEnd
 from schemas.error import ErrorInfo
-from schemas.event import ENDS, ReviewGiven, State
+from schemas.event import ENDS, Evaluation, ReviewGiven, State
 from schemas.message import Part
 from schemas.plan import PLANNER, REVIEWER, WRITER, Plan, PlannedStep
 from schemas.question import Background, Kind
@@ -188,6 +188,8 @@ class Run(Part):
     """Messages that callers have added since it started, in order."""
     ratings: list[Rating] = Field(default_factory=list)
     """Latest feedback of each person, in order of their first."""
+    evaluation: Evaluation | None = None
+    """Automatic checks of its last end that was evaluated."""
     session_end: SessionEnd | None = None
     """End of the conversation up to this run."""
     unread: bool = False

@@ -36,13 +36,15 @@ GEN_AI_TOOL_CALL_ID = "gen_ai.tool.call.id"
 
 GEN_AI_EVALUATION = "gen_ai.evaluation.name"
 GEN_AI_EVALUATION_LABEL = "gen_ai.evaluation.score.label"
+GEN_AI_EVALUATION_SCORE = "gen_ai.evaluation.score.value"
 EVALUATION_RESULT = "gen_ai.evaluation.result"
-"""Event of an assessment: of the model check."""
+"""Event of an assessment: of the model check, or of the evaluator."""
 
 INVOKE_WORKFLOW = "invoke_workflow"
 INVOKE_AGENT = "invoke_agent"
 CHAT = "chat"
 EXECUTE_TOOL = "execute_tool"
+EVALUATE = "evaluate"
 
 OPENAI = "openai"
 """Provider name of every endpoint that speaks OpenAI's protocol: the vendor behind it is unknown."""

@@ -54,6 +54,13 @@ class Metrics(Registered):
             "type",
             "solved",
         )
+        self.evaluations = self._counter(
+            "waggle_evaluations_total",
+            "Automatic checks of sampled ended runs, by type of task: `passed` is yes or no.",
+            "check",
+            "type",
+            "passed",
+        )
         self.decisions_refused = self._counter(
             "waggle_decisions_refused_total",
             "Decisions rejected, by reason: `unsigned`, `unknown_signer`, `bad_signature`, `not_allowed`, "

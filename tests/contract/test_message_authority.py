@@ -16,7 +16,7 @@ from tests.support.message_samples import FULL
 AGENT = "data"
 """Stands for every agent."""
 
-SERVICES = ("orchestrator", "timekeeper", "gateway", "notifier", "memory", "archivist", AGENT)
+SERVICES = ("orchestrator", "timekeeper", "gateway", "notifier", "memory", "evaluator", "archivist", AGENT)
 
 OBEYED = {
     "Task": {"tasks": {"outside", "gateway", "timekeeper"}},
@@ -45,6 +45,7 @@ OBEYED = {
     "CancelRun": {"control": {"outside", "gateway", "timekeeper"}},
     "AddMessage": {"control": {"outside", "gateway", "timekeeper"}},
     "Feedback": {"control": {"outside", "gateway", "timekeeper"}},
+    "RecordEvaluation": {"evaluations": {"evaluator", "timekeeper", "gateway"}},
     "ReleaseClaim": {"control": {"outside", "gateway", "timekeeper"}},
     "PauseRun": {"control": {"outside", "gateway", "timekeeper"}},
     "EndSession": {"control": {"outside", "gateway", "timekeeper"}},
@@ -70,7 +71,7 @@ OBEYED = {
 """Type → topic → who may write it there. The timekeeper delivers, and the gateway redrives: neither makes any up."""
 
 DELIVERED = {
-    "timers": {"tasks", "runs", "control", "decisions", "agents.*"},
+    "timers": {"tasks", "runs", "control", "decisions", "evaluations", "agents.*"},
     "retries.data": {"agents.data"},
     "retries.notifier": {"notifications"},
 }

@@ -20,7 +20,7 @@ TRIED = [case for group in CASES for case in group.get("alert_rule_test", [])]
 GIVEN = {each["series"] for group in CASES for each in group["input_series"]}
 LABELS = {
     "state", "limit", "about", "decision", "kind", "reason",  # few values each, all written in the code
-    "action", "verdict", "rule", "where", "solved",  # so are these
+    "action", "verdict", "rule", "where", "solved", "check", "passed",  # so are these
     "agent", "topic", "partition", "group", "server",  # as many as there are services, and as were declared
     "tenant", "model", "tool", "error", "outcome", "type",  # bounded
     "endpoint", "instead_of", "breaker", "channel",  # bounded too

@@ -134,6 +134,15 @@ ANSWER = {
     "models": ["waggle-simulated"],
     "seconds": 1.25,
 }
+EVALUATION = event.Evaluation(
+    end=1,
+    rules="0123456789ab",
+    sampled="failed",
+    checks=[
+        event.CheckResult(name="completed", passed=True),
+        event.CheckResult(name="sources", passed=False, why="sources that the run never saw: https://example.org"),
+    ],
+)
 COMMAND = {"run_id": "run-1", "tenant": "shop", "by": "ada@example.com"}
 FACT = {"run_id": "run-1", "tenant": "shop", "at": NOW, "by": "orchestrator"}
 SUMMARY = task.StepSummary(
@@ -267,6 +276,7 @@ FULL: list[Message] = [
     approval.EndSession(**COMMAND, session="trip"),
     approval.AddMessage(**COMMAND, message_id="m1", text="Only March."),
     approval.Feedback(**COMMAND, solved=False, score=2, comment="The wrong month."),
+    approval.RecordEvaluation(**COMMAND, evaluation=EVALUATION),
     approval.Feedback(**COMMAND, solved=False, score=2, comment="The total is wrong."),
     approval.ReleaseClaim(**COMMAND, resource="customer 42", number=3, reason="its agent is gone"),
     dead.DeadLetterHandled(
@@ -376,6 +386,7 @@ FULL: list[Message] = [
         cost_usd=0.012,
         steps=2,
     ),
+    event.RunEvaluated(**FACT, evaluation=EVALUATION, task_type="incident", agents={"data": None}, cost_usd=0.012),
     event.AnswerOutdated(**FACT, handoff_id="run-1/@plan/0.0.1", unread=1, repeated=True),
     event.SessionEnded(**FACT),
     event.FeedbackGiven(**FACT, person="ada", solved=False, before=True, score=2, comment="The total is wrong."),
@@ -383,6 +394,7 @@ FULL: list[Message] = [
 ]
 
 _AT = '"run_id": "run-1", "tenant": "shop", "at": "2026-11-20T13:30:00.5+01:00", "by": "orchestrator"'
+_EVALUATION = '{"end": 0, "rules": "0123456789ab", "sampled": "others", "checks": []}'
 _BY = '"run_id": "run-1", "tenant": "shop", "by": "ada"'
 _ASKED = (
     '"id": "h1", "run_id": "run-1", "task_id": "t1", "tenant": "shop", "agent": "data", "objective": "Count", '
@@ -430,6 +442,7 @@ LEAST: dict[str, str] = {
     "waggle.carry-out.v1": f'{{{_BY}, "digest": "{"0" * 64}"}}',
     "waggle.cancel-run.v1": f'{{{_BY}, "reason": "no longer needed"}}',
     "waggle.add-message.v1": f'{{{_BY}, "message_id": "m1", "text": "Only March."}}',
+    "waggle.record-evaluation.v1": f'{{{_BY}, "evaluation": {_EVALUATION}}}',
     "waggle.feedback.v1": f'{{{_BY}, "solved": true}}',
     "waggle.release-claim.v1": f'{{{_BY}, "resource": "customer 42", "number": 1, "reason": "it hangs"}}',
     "waggle.pause-run.v1": f'{{{_BY}, "reason": "let me look"}}',
@@ -451,6 +464,7 @@ LEAST: dict[str, str] = {
     "waggle.run-started.v1": f'{{{_AT}, "task_id": "t1", "task": {_TASK}, "deadline": "2026-11-20T12:30:00Z"}}',
     "waggle.message-added.v1": f'{{{_AT}, "message_id": "m1", "text": "Only March."}}',
     "waggle.feedback-given.v1": f'{{{_AT}, "person": "ada", "solved": true}}',
+    "waggle.run-evaluated.v1": f'{{{_AT}, "evaluation": {_EVALUATION}}}',
     "waggle.answer-outdated.v1": f'{{{_AT}, "handoff_id": "h1", "unread": 1, "repeated": true}}',
     "waggle.moved.v1": f'{{{_AT}, "source": "INTAKE", "target": "VALIDATING", "reason": "taken in"}}',
     "waggle.guardrail-tripped.v1": f'{{{_AT}, "guardrail": "secret", "action": "redact", "where": "objective", '

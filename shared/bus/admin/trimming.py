@@ -25,7 +25,7 @@ from shared.config import Settings
 
 RESULTS = "results"
 
-_TRIMMED = ("tasks", "runs", "control", "decisions", "notifications", RESULTS)
+_TRIMMED = ("tasks", "runs", "control", "decisions", "evaluations", "notifications", RESULTS)
 """Topics of work and its outcome, besides those of agents: who has passed a record does not need it."""
 
 _TABLES = ("cards", "generations", "stops", "skips", "dead.actions", "memories")

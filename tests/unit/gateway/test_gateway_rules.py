@@ -44,7 +44,7 @@ def test_each_topic_has_the_group_of_the_service_that_consumes_it():
     groups = groups_by_topic("w.", ["data"])
     assert groups["w.agents.data"] == ["w.data"]
     assert groups["w.tasks"] == ["w.orchestrator"]
-    assert groups["w.runs.log"] == ["w.notifier", "w.memory", "w.archivist"]
+    assert groups["w.runs.log"] == ["w.notifier", "w.memory", "w.evaluator", "w.archivist"]
     assert groups["w.journal"] == ["w.archivist"]
     assert "w.agents.index" not in groups
 
