@@ -23,6 +23,7 @@ Kind: TypeAlias = Literal[
     "command",
     "stop",
     "spending",
+    "evaluation",
     "board",
     "entry",
     "event",

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, JsonValue, field_validator
 from schemas.budget import Budget, Usage
 from schemas.caller_message import CallerMessage, Rating
 from schemas.error import ErrorInfo
-from schemas.event import State
+from schemas.event import Evaluation, State
 from schemas.message import Id, Instant, Part, Slug
 from schemas.plan import Plan
 from schemas.question import Delegation, Vote
@@ -48,6 +48,9 @@ class RunSummary(Part):
     solved: Literal["yes", "no", "mixed"] | None = Field(
         None, description="Feedback of people: if the run solved their problem; null without any."
     )
+    failed_checks: list[str] = Field(
+        default_factory=list, description="Automatic checks that the ended run did not pass, if it was sampled."
+    )
     held_up: str = Field(
         "",
         max_length=LONGEST_OBSTACLE,
@@ -72,6 +75,8 @@ class RunFilter(Part):
     retrying: bool = Field(False, description="A failed attempt at some work is being repeated.")
     waiting: bool = Field(False, description="A question has been open for more than an hour.")
     over_budget: bool = Field(False, description="80 % of a limit of the budget is used, or it ended by a limit.")
+    solved: Literal["yes", "no", "mixed"] | None = Field(None, description="With this feedback of people.")
+    to_review: bool = Field(False, description="An automatic check failed, and no person has given feedback yet.")
     stopped: bool = Field(False, description="Work of it, or the run itself, is stopped by the kill switch.")
 
     @field_validator("text")
@@ -239,6 +244,7 @@ class RunView(Part):
         default_factory=list, description="Messages that callers have added since it started."
     )
     ratings: list[Rating] = Field(default_factory=list, description="Latest feedback of each person on the ended run.")
+    evaluation: Evaluation | None = Field(None, description="Automatic checks of the ended run, if it was sampled.")
     parked: list[ParkedWork] = Field(default_factory=list, description="Work in progress that an operator has stopped.")
     absent: list[AbsentAgent] = Field(
         default_factory=list, description="Agents that hold up the run because they do not seem to be running."

@@ -1,7 +1,7 @@
 """Options that select runs, shared by `waggle runs` and `waggle batch`."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -26,6 +26,13 @@ WaitingOption = Annotated[bool, typer.Option("--waiting", help="Only with a ques
 OverBudgetOption = Annotated[
     bool, typer.Option("--over-budget", help="Only those that have used 80 % of a limit, or ended because of one.")
 ]
+SolvedOption = Annotated[
+    Literal["yes", "no", "mixed"] | None,
+    typer.Option("--solved", metavar="ANSWER", help="Only with this feedback of people: yes, no or mixed."),
+]
+ToReviewOption = Annotated[
+    bool, typer.Option("--to-review", help="Only those that failed an automatic check and have no feedback yet.")
+]
 StoppedOption = Annotated[bool, typer.Option("--stopped", help="Only those with work stopped by `waggle halt`.")]
 
 
@@ -43,15 +50,17 @@ class RunFilters:
     retrying: RetryingOption = False
     waiting: WaitingOption = False
     over_budget: OverBudgetOption = False
+    solved: SolvedOption = None
+    to_review: ToReviewOption = False
     stopped: StoppedOption = False
 
     @property
     def given(self) -> dict[str, Any]:
         """The given filters, as the gateway takes them. Raises CommandError for an invalid time."""
         plain = {"state": self.state and self.state.value, "agent": self.agent, "type": self.type, "text": self.text}
-        plain["session"] = self.session
+        plain |= {"session": self.session, "solved": self.solved}
         plain |= {name: parse_time_or_age(text).isoformat() for name, text in self._times if text}
-        flags = ("retrying", "waiting", "over_budget", "stopped")
+        flags = ("retrying", "waiting", "over_budget", "to_review", "stopped")
         found = {name: value for name, value in plain.items() if value is not None}
         return found | {name: True for name in flags if getattr(self, name)}
 

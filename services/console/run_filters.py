@@ -16,6 +16,7 @@ FLAGS: Mapping[str, str] = {
     "retrying": "retrying now",
     "waiting": "waiting more than an hour",
     "over_budget": "over budget",
+    "to_review": "checks failed, no feedback",
     "stopped": "stopped",
 }
 """Filters that are on or off, with their labels."""

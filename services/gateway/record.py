@@ -37,6 +37,7 @@ SHOWN = (
     "caveats",
     "messages",
     "ratings",
+    "evaluation",
     "effected",
     "usage",
     "models",
@@ -56,6 +57,7 @@ _WRITTEN: Mapping[str, tuple[str, ...]] = {
     e.GuardrailTripped.wire_type(): ("caveats",),
     e.MessageAdded.wire_type(): ("messages",),
     FeedbackGiven.wire_type(): ("ratings",),
+    e.RunEvaluated.wire_type(): ("evaluation",),
     e.ActionsJudged.wire_type(): ("effected",),
     e.Spent.wire_type(): ("usage", "models"),
 }

@@ -10,10 +10,12 @@ from shared.blackboard.entries import (
     LIVE,
     OVER_BUDGET,
     RETRYING,
+    TO_REVIEW,
     awaiting,
     in_session,
     in_state,
     with_agent,
+    with_feedback,
     with_type,
     with_word,
     words_of,
@@ -48,6 +50,8 @@ def _tags(given: RunFilter) -> list[str]:
         (given.retrying, RETRYING),
         (given.waiting, ASKING),
         (given.over_budget, OVER_BUDGET),
+        (given.solved, with_feedback(given.solved or "")),
+        (given.to_review, TO_REVIEW),
         (given.stopped, LIVE),
     )
     return [*(tag for value, tag in named if value), *map(with_word, words_of(given.text or ""))]

@@ -106,6 +106,7 @@ def _view(run: Run, version: int, stops: Iterable[WorkStopped]) -> RunView:
         session=run.task.session,
         messages=run.messages,
         ratings=run.ratings,
+        evaluation=run.evaluation,
         parked=_parked(run, stops),
     )
 

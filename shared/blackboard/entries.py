@@ -56,6 +56,9 @@ ASKING = "f:asking"
 
 OVER_BUDGET = "f:over-budget"
 
+TO_REVIEW = "f:to-review"
+"""Tag of runs that failed an automatic check, and of which no person has said if they solved the problem."""
+
 SETTLING = "f:settling"
 """Tag of runs that have ended and whose result waits for agents at work."""
 
@@ -85,6 +88,11 @@ def with_type(kind: str) -> str:
 def in_session(session: str) -> str:
     """Return the tag of runs of a session."""
     return f"c:{session}"
+
+
+def with_feedback(solved: str) -> str:
+    """Return the tag of runs of which people say `yes`, `no`, or different things (`mixed`)."""
+    return f"r:{solved}"
 
 
 def with_word(word: str) -> str:
@@ -224,6 +232,10 @@ def _flags(run: Run) -> Iterator[str]:
         yield ASKING
     if run.settling:
         yield SETTLING
+    if solved := summary_of(run.ratings):
+        yield with_feedback(solved)
+    elif failed_checks(run):
+        yield TO_REVIEW
     if run.state in ENDS:
         return
     yield LIVE
@@ -257,6 +269,12 @@ def over_budget(run: Run) -> bool:
     return ended or run.budget_reached >= FRUGAL_FROM or run.task.budget.exceeded_by(run.usage) is not None
 
 
+def failed_checks(run: Run) -> list[str]:
+    """Return the names of the automatic checks that the run's present end did not pass."""
+    found = run.evaluation
+    return [each.name for each in found.failed] if found is not None and found.end == run.resumes else []
+
+
 def _row(run: Run, asked: datetime | None) -> RunSummary:
     return RunSummary(
         run_id=run.id,
@@ -274,6 +292,7 @@ def _row(run: Run, asked: datetime | None) -> RunSummary:
         waiting_since=asked,
         over_budget=over_budget(run),
         solved=summary_of(run.ratings),
+        failed_checks=failed_checks(run),
     )
 
 

@@ -32,7 +32,7 @@ from schemas.budget import Budget, Usage
 from schemas.conflict import Conflict, Position
 from schemas.conversation import ConversationFact, ConversationTurn, SessionEnd
 from schemas.error import ErrorInfo
-from schemas.event import State
+from schemas.event import CheckResult, Evaluation, State
 from schemas.plan import Effect, Plan, PlannedStep, Risk
 from schemas.question import Background, Delegation, Kind, Offer, Reply, Stage, Terms, Vote
 from schemas.question_events import HelpRequested
@@ -190,6 +190,7 @@ def summary(text: str, state: State) -> RunSummary:
         started=NOW - timedelta(minutes=3),
         finished=None,
         reason=text,
+        failed_checks=[text],
         steps_done=1,
         steps_total=2,
         cost_usd=0.02,
@@ -288,6 +289,15 @@ def view(text: str, *, waiting: bool = True, plan: Sequence[tuple[str, tuple[str
         usage=USAGE,
         budget=Budget(),
         models=[text],
+        evaluation=Evaluation(
+            end=0,
+            rules=text[:64],
+            sampled=text[:64],
+            checks=[
+                CheckResult(name="completed", passed=True),
+                CheckResult(name="sources", passed=False, why=text[:500]),
+            ],
+        ),
         waiting_for=question(text) if waiting else None,
         questions=[asked_view(question(text))] if waiting else [],
         error=error,

@@ -133,6 +133,11 @@ def _rated(progress: RunProgress, event: FeedbackGiven) -> Description:
     return event.person, f"{said}: {event.comment}" if event.comment else said
 
 
+def _evaluated(progress: RunProgress, event: e.RunEvaluated) -> Description:
+    failed = "; ".join(f"{each.name}: {each.why}" for each in event.evaluation.failed)
+    return event.by, f"checks failed: {failed}" if failed else f"{len(event.evaluation.checks)} checks passed"
+
+
 _DESCRIPTIONS: dict[type[e.RunEvent], Callable[[RunProgress, Any], Description | None]] = {
     e.RunStarted: lambda p, v: ("run", f"started: {v.task.objective}"),
     e.Moved: _moved,
@@ -158,6 +163,7 @@ _DESCRIPTIONS: dict[type[e.RunEvent], Callable[[RunProgress, Any], Description |
     e.MessageAdded: lambda p, v: (v.by, f"adds: {v.text}"),
     e.AnswerOutdated: _outdated,
     FeedbackGiven: _rated,
+    e.RunEvaluated: _evaluated,
     q.HelpRequested: _asked,
     q.HelpAnswered: _decided,
     **dict.fromkeys(QUESTION_EVENTS, lambda p, v: (v.by, described(v) or "")),

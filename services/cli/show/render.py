@@ -11,6 +11,7 @@ from schemas.acting import ActingCall
 from schemas.api.runs import RunSummary, RunView
 from schemas.caller_message import Rating
 from schemas.conflict import Conflict
+from schemas.event import Evaluation
 from schemas.task import Artefact, Result, StepSummary, path_of
 from services.cli.show.plain_output import spent
 from services.cli.terminal import Screen, one_line
@@ -146,6 +147,8 @@ def show_status(screen: Screen, run: RunView) -> None:
         screen.say(f"  added      {one_line(said.by)}: {one_line(said.text, 300)}")
     for rating in run.ratings:
         screen.say(f"  feedback   {_rating(rating)}")
+    if run.evaluation:
+        _show_checks(screen, run.evaluation)
     for each in run.absent:
         seen = f", last seen {each.seen.astimezone():%Y-%m-%d %H:%M:%S}" if each.seen else ""
         found = f"{one_line(each.agent)} does not seem to be running{seen}; its work waits for it"
@@ -153,6 +156,13 @@ def show_status(screen: Screen, run: RunView) -> None:
     for parked in run.parked:
         screen.say(Text(f"  parked     {one_line(parked.agent)}: {one_line(parked.reason)}", style="yellow"))
     show_steps(screen, run.steps)
+
+
+def _show_checks(screen: Screen, found: Evaluation) -> None:
+    passed = [each.name for each in found.checks if each.passed]
+    screen.say(f"  checks     passed: {', '.join(passed) or 'none'}")
+    for each in found.failed:
+        screen.say(Text(f"  check      {each.name} failed: {one_line(each.why, 300)}", style="yellow"))
 
 
 def _rating(given: Rating) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
+from schemas.api.runs import RunPage
 from schemas.error import ErrorInfo
 from schemas.message import Id
 from services.console.answers import Refusal, answer_in
@@ -21,6 +22,8 @@ RequestId: TypeAlias = Annotated[Id, Query()]
 Form: TypeAlias = Mapping[str, str]
 Cursor: TypeAlias = Annotated[str, Query(max_length=600)]
 
+RESULTS_SHOWN = 10
+
 NOTICES = frozenset({"approve", "edit", "respond", "reject", "skip", "withdraw", "delegate"})
 """Answers that a page can report as sent."""
 
@@ -31,8 +34,15 @@ async def show_inbox(
 ) -> Response:
     """Open questions, riskiest first, then oldest first. `pick`: `all` chooses all of the page."""
     inbox = await read_inbox(visitor.gateway, offset=offset)
-    notice = notice if notice in NOTICES else ""
-    return page(visitor, "inbox.html", inbox=inbox, offset=offset, notice=notice, picked=pick == "all")
+    to_review = None if offset else await _results_to_review(visitor)
+    notice, picked = notice if notice in NOTICES else "", pick == "all"
+    return page(visitor, "inbox.html", inbox=inbox, offset=offset, notice=notice, picked=picked, to_review=to_review)
+
+
+async def _results_to_review(visitor: Visitor) -> RunPage | None:
+    """Return the latest ended runs that failed an automatic check and have no feedback; None if there are none."""
+    found = await visitor.gateway.ask(RunPage, "GET", "/v1/runs", {"to_review": "true", "limit": str(RESULTS_SHOWN)})
+    return found if found.runs else None
 
 
 @router.get("/inbox/next")

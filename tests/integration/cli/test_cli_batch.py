@@ -31,13 +31,13 @@ def sent(script) -> list[dict]:
 
 def test_filters_are_sent_as_the_gateway_takes_them(waggle, fleet):
     options = ["--state", "executing", "--agent", "data", "--type", "mail", "--since", "2h", "--text"]
-    flags = ["--retrying", "--waiting", "--over-budget", "--stopped", "--limit", "5"]
+    flags = ["--retrying", "--waiting", "--over-budget", "--to-review", "--stopped", "--solved", "no", "--limit", "5"]
     ended = waggle("runs", *options, "refund orders", *flags)
     assert (ended.exit_code, RUN in ended.stdout) == (0, True)
     [asked] = fleet.searches
     assert timedelta(hours=1) < datetime.now(UTC) - datetime.fromisoformat(asked.pop("since")) < timedelta(hours=3)
-    flags = dict.fromkeys(("retrying", "waiting", "over_budget", "stopped"), True)
-    texts = {"state": "EXECUTING", "agent": "data", "type": "mail", "text": "refund orders"}
+    flags = dict.fromkeys(("retrying", "waiting", "over_budget", "to_review", "stopped"), True)
+    texts = {"state": "EXECUTING", "agent": "data", "type": "mail", "text": "refund orders", "solved": "no"}
     assert asked == texts | flags | {"tenant": "default", "limit": 5}
 
 

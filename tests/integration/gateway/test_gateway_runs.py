@@ -13,8 +13,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from schemas.api.runs import LONGEST_OBSTACLE
-from schemas.approval import CancelRun, HumanDecided, PauseRun
+from schemas.approval import CancelRun, HumanDecided, PauseRun, RecordEvaluation
 from schemas.error import ErrorInfo
+from schemas.event import CheckResult, Evaluation
 from schemas.step import HandoffFailed, HelpAsked
 from schemas.task import Result
 from shared.blackboard import Journal, announce, keys
@@ -72,8 +73,15 @@ async def fleet(gateway, store):
     await break_once(store, await begin(store, "run-retries", "mail it", type="mail"))
     await begin(store, "run-dear", budget={"model_calls": 1})
     await apply(store, "run-dear", failed("run-dear", usage={"model_calls": 5}))
+    await apply(store, "run-dear", evaluated("run-dear"))
     await cancel(store, "default", "run-old")
     await begin(store, "run-new")
+
+
+def evaluated(run_id: str) -> RecordEvaluation:
+    checks = [CheckResult(name="completed", passed=False, why="it ended as FAILED")]
+    found = Evaluation(end=0, rules="0123456789ab", sampled="failed", checks=checks)
+    return RecordEvaluation(run_id=run_id, tenant="default", by="evaluator", evaluation=found)
 
 
 async def ask(store, run) -> None:
@@ -103,6 +111,8 @@ FILTERED = {
     "text=refun": [],
     "retrying=true": ["run-retries"],
     "over_budget=true": ["run-dear"],
+    "to_review=true": ["run-dear"],
+    "solved=yes": [],
     "waiting=true": ["run-waits"],
     "since=2999-01-01T00:00:00Z": [],
     "until=2000-01-01T00:00:00Z": [],
@@ -121,7 +131,12 @@ async def test_runs_are_filtered_by_each_condition(gateway, fleet, redis):
         page = (await gateway.get(f"/v1/runs?{query}")).json()
         assert ([line["run_id"] for line in page["runs"]], page["indexing"]) == (expected, False), query
     lines = {line["run_id"]: line for line in (await gateway.get("/v1/runs")).json()["runs"]}
-    told = {"retrying": "run-retries", "over_budget": "run-dear", "waiting_since": "run-asks"}
+    told = {
+        "retrying": "run-retries",
+        "over_budget": "run-dear",
+        "failed_checks": "run-dear",
+        "waiting_since": "run-asks",
+    }
     assert all(lines[run_id][name] and not lines["run-new"][name] for name, run_id in told.items())
     assert (lines["run-old"]["type"], lines["run-old"]["agents"]) == ("report", ["data"])
 

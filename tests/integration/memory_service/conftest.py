@@ -3,7 +3,7 @@
 import pytest
 
 from shared import bus
-from tests.support.memory_process import Process
+from tests.support.killed_process import Process
 from tests.support.remembering import emptied
 
 

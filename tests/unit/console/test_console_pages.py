@@ -132,6 +132,12 @@ async def test_the_inbox_shows_the_questions_in_the_order_of_the_gateway(visit):
     assert order == ["q-2", "q-5", "q-3", "q-4", "q-0", "q-1"]
 
 
+async def test_the_inbox_lists_results_to_review_on_its_first_page(gateway, visit):
+    listed = re.compile(rf'id="to-review".*href="/runs/{RUN}#feedback"', re.DOTALL)
+    assert listed.search((await visit.open("/inbox")).text)
+    assert not listed.search((await visit.open("/inbox?offset=25")).text)
+
+
 async def test_a_question_shows_the_call_its_effects_and_what_was_read(gateway, visit):
     gateway.text = "plain"
     page = said((await visit.open(f"/runs/{RUN}/question?id=q-1")).text)
