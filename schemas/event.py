@@ -234,7 +234,7 @@ class CheckResult(Part):
 
     name: Slug
     passed: bool
-    why: str = Field("", max_length=500, description="What is wrong, without secrets; empty if it passed.")
+    why: str = Field("", max_length=500, description="Fault that it found, without secrets; empty if it passed.")
 
 
 class Evaluation(Part):
