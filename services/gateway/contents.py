@@ -2,9 +2,9 @@
 
 | part | shown to |
 |---|---|
-| state, its reason unless that asks, objective, plan, progress, times, cost, errors | everyone who may see runs |
+| state, its reason unless that asks, objective, plan, progress, times, cost, errors, names of automatic checks | everyone who may see runs |
 | open questions with their calls, messages and feedback of people | the roles `contents` and `decide` |
-| answers of steps, the planner's rationale, notes of attempts, events that carry any of these | the role `contents` |
+| answers of steps, the planner's rationale, notes of attempts, faults that checks found, events that carry any of these | the role `contents` |
 
 A field or an event that this module does not name is withheld.
 """
@@ -70,7 +70,8 @@ def shown_run(run: RunView, caller: Caller) -> RunView:
     kept = _STATE | (_QUESTIONS if caller.may(Role.DECIDE) else frozenset())
     plan = run.plan.model_copy(update={"rationale": ""}) if run.plan else None
     steps = [StepSummary.model_validate(_fields(step, _STEP)) for step in run.steps]
-    shown = {"waiting_for": None, "reason": _reason(run, caller), "plan": plan, "steps": steps}
+    checks = run.evaluation and _without_faults(run.evaluation)
+    shown = {"evaluation": checks, "waiting_for": None, "reason": _reason(run, caller), "plan": plan, "steps": steps}
     return RunView.model_validate(shown | _fields(run, kept))
 
 
@@ -109,6 +110,10 @@ def shown_event(event: LiveEvent, caller: Caller) -> LiveEvent | None:
         return None
     waits = event.type == e.Moved.wire_type() and event.data["target"] == e.State.WAITING_HUMAN
     return replace(event, data={**event.data, "reason": _WAITS}) if waits else event
+
+
+def _without_faults(found: e.Evaluation) -> e.Evaluation:
+    return found.model_copy(update={"checks": [each.model_copy(update={"why": ""}) for each in found.checks]})
 
 
 def _reason(run: RunView | RunSummary | RunTrace, caller: Caller) -> str:

@@ -80,7 +80,7 @@ async def test_a_run_is_checked_with_the_calls_of_its_journals(settings, sentine
     assert (found["run-plain"].tenant, found["run-plain"].by) == ("acme", "evaluator")
 
 
-async def test_what_ends_while_it_is_down_is_checked_afterwards_and_a_run_that_began_before(
+async def test_runs_that_end_while_it_is_down_are_checked_afterwards_also_one_that_began_before(
     settings, sentinel, writer, service
 ):
     begun, ended = single("run-begun"), single("run-ended")

@@ -78,7 +78,7 @@ def test_a_fault_is_found_and_named(given, name, part):
     assert part in results(evidence(**given))[name]
 
 
-def test_equal_calls_count_whatever_the_order_of_their_arguments_and_others_do_not():
+def test_equal_calls_count_in_any_order_of_their_arguments_and_others_do_not():
     equal = [call("send_email", '{"to": "a", "text": "b"}'), call("send_email", '{"text": "b", "to": "a"}')]
     assert results(evidence(calls=equal, acting=[acting()]))["repeats"]
     other = [equal[0], call("send_email", '{"to": "c", "text": "b"}'), equal[0].model_copy(update={"failed": True})]

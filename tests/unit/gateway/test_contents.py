@@ -36,6 +36,7 @@ def test_a_viewer_gets_the_state_and_nothing_of_the_contents(run):
     shown = shown_run(run, caller("viewer", "operate"))
     assert SECRET not in shown.model_dump_json()
     assert shown.waiting_for is None
+    assert [(each.name, each.passed) for each in shown.evaluation.checks] == [("completed", True), ("sources", False)]
     for field in _STATE:
         assert getattr(shown, field) == getattr(run, field)
     assert [(each.id, each.status, each.attempts) for each in shown.steps] == [("data", "failed", 2)]
@@ -54,7 +55,7 @@ def test_with_the_role_contents_a_run_is_shown_as_it_is(run):
 
 
 def test_every_field_of_a_run_is_state_or_content_by_decision():
-    assert set(RunView.model_fields) - {"plan", "steps", "reason"} - _STATE - _QUESTIONS == set()
+    assert set(RunView.model_fields) - {"plan", "steps", "reason", "evaluation"} - _STATE - _QUESTIONS == set()
 
 
 def test_notes_and_questions_of_a_trace_are_withheld():
