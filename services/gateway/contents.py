@@ -2,9 +2,10 @@
 
 | part | shown to |
 |---|---|
-| state, its reason unless that asks, objective, plan, progress, times, cost, errors, names of automatic checks | everyone who may see runs |
+| state, its reason unless that asks, objective, plan, progress, times, cost, errors | everyone who may see runs |
 | open questions with their calls, messages and feedback of people | the roles `contents` and `decide` |
-| answers of steps, the planner's rationale, notes of attempts, faults that checks found, events that carry any of these | the role `contents` |
+| results of automatic checks; the faults that they found | everyone who may see runs; the role `contents` |
+| answers of steps, the planner's rationale, notes of attempts, events that carry any of these | the role `contents` |
 
 A field or an event that this module does not name is withheld.
 """
