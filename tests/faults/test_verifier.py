@@ -91,7 +91,7 @@ def test_the_same_seed_draws_the_same_round():
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_random_plans_under_random_kills_and_freezes_go_as_the_model_says(seed, runner):
     began = time.monotonic()
-    outcome, strikes, ends = await round_of(seed, await runner.world(), [kind for kind in KINDS if kind != "cut"])
+    outcome, strikes, ends, _ = await round_of(seed, await runner.world(), [kind for kind in KINDS if kind != "cut"])
     await (runner.leave() if outcome.problems else runner.mend())
     print(outcome.counted, ends, *strikes, f"{time.monotonic() - began:.0f} s")
     assert outcome.problems == []

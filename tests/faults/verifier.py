@@ -3,7 +3,7 @@
 Each round draws plans (shape, dependencies, failures, delays, effect classes) and a schedule of faults from its seed,
 carries both out on the real swarm, and compares what the ledger counted and what came back with what the model says
 must, may and must not have happened. The same seed draws the same round; when exactly a fault meets a run is up to
-the machine.
+the machine. With `--replay` every decision of the runs is decided again from the logs, and must be the same.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
@@ -24,21 +24,31 @@ from redis.exceptions import RedisError
 from tests.faults import page
 from tests.faults.agents import SPECIALISTS
 from tests.faults.plans import Planned, random_plan
+from tests.faults.replayed import Replayed, replay_runs
 from tests.faults.rows import ROWS
 from tests.faults.runner import Runner
 from tests.faults.table import BOTH
 from tests.faults.trial import Outcome, Trial
 from tests.faults.world import AGENTS, CORE, World
 
-TASKS = 12
-SPREAD = 6.0
-"""Seconds over which tasks are submitted and faults done."""
+REPLAY_AT_ONCE = 400
+"""Runs to replay together: each replay reads the logs, and the embedded broker retains only the last records."""
 POINTS = {
     "orchestrator": ("state", "publish", "commit"),
     "timekeeper": ("publish",),
     **dict.fromkeys(AGENTS, ("journal", "publish", "commit")),
     **dict.fromkeys(SPECIALISTS, ("effect", "journal", "publish", "commit")),
 }
+
+
+class Size(NamedTuple):
+    """Number of tasks of a round, and the seconds over which they are submitted and faults are done."""
+
+    tasks: int = 12
+    spread: float = 6.0
+
+
+USUAL = Size()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +65,14 @@ class Strike:
         return " ".join(filter(None, (f"{self.at:.1f}s", self.kind, self.target, self.detail)))
 
 
-def drawn(random: Random, kinds: Sequence[str]) -> list[Strike]:
+def drawn(random: Random, kinds: Sequence[str], spread: float = USUAL.spread) -> list[Strike]:
     """A schedule: one to five faults, in the order of their time."""
-    return sorted((_strike(random, random.choice(kinds)) for _ in range(random.randint(1, 5))), key=lambda s: s.at)
+    strikes = (_strike(random, random.choice(kinds), spread) for _ in range(random.randint(1, 5)))
+    return sorted(strikes, key=lambda strike: strike.at)
 
 
-def _strike(random: Random, kind: str) -> Strike:
-    at, target = round(random.uniform(0.2, SPREAD), 2), random.choice((*CORE, *AGENTS))
+def _strike(random: Random, kind: str, spread: float) -> Strike:
+    at, target = round(random.uniform(0.2, spread), 2), random.choice((*CORE, *AGENTS))
     if kind == "point":
         point = f"{random.choice(('before', 'after'))}-{random.choice(POINTS[target])}"
         return Strike(at, kind, target, f"{point} {random.randint(1, 4)}")
@@ -111,13 +122,25 @@ KINDS: dict[str, Callable[[World, Strike], Awaitable[bool]]] = {
 """Possible faults. `point` is SIGKILL at a passage of a point, `cut` a cut connection to Redis for two seconds."""
 
 
-async def round_of(seed: int, world: World, kinds: Sequence[str]) -> tuple[Outcome, list[Strike], Counter[str]]:
-    """One round: what was counted, what was done, and how the runs ended."""
+class Round(NamedTuple):
+    """Result of one round."""
+
+    outcome: Outcome
+    strikes: list[Strike]
+    ends: Counter[str]
+    """How the runs ended."""
+    runs: frozenset[str]
+    """Their ids."""
+
+
+async def round_of(seed: int, world: World, kinds: Sequence[str], size: Size = USUAL) -> Round:
+    """Carry out one round."""
     random = Random(seed)
     # A seed that is tried again on the same swarm must not meet its own runs.
-    tasks = [random_plan(random, f"task-{seed}-{number}-{secrets.token_hex(3)}") for number in range(TASKS)]
-    times = sorted(round(random.uniform(0, SPREAD), 2) for _ in tasks)
-    strikes = drawn(random, kinds)
+    names = (f"task-{seed}-{number}-{secrets.token_hex(3)}" for number in range(size.tasks))
+    tasks = [random_plan(random, name) for name in names]
+    times = sorted(round(random.uniform(0, size.spread), 2) for _ in tasks)
+    strikes = drawn(random, kinds, size.spread)
     touched = {strike.target for strike in strikes} & {*SPECIALISTS, "redis"}
     trial = Trial(world, may_ask=bool(touched))
     async with asyncio.TaskGroup() as group:
@@ -125,8 +148,9 @@ async def round_of(seed: int, world: World, kinds: Sequence[str]) -> tuple[Outco
         done = [group.create_task(_done(world, strike)) for strike in strikes]
     trial.outcome.faults = sum(task.result() for task in done)
     await trial.finish()
+    results = [each for planned in tasks for each in world.caller.results[planned.id]]
     ends = Counter(str(world.caller.result(planned.id)) for planned in tasks)
-    return await trial.judge(), strikes, ends
+    return Round(await trial.judge(), strikes, ends, frozenset(each["run_id"] for each in results))
 
 
 async def _submit(trial: Trial, tasks: list[Planned], times: list[float]) -> None:
@@ -147,31 +171,64 @@ class Found(NamedTuple):
     rounds: int
     total: Outcome
     problems: list[str]
-    """Each with its seed."""
+    """Each with its seed, or with its run."""
 
     def cells(self, seconds: float) -> str:
         """Return the cells of its line on the page."""
         return f"{seconds / 60:.0f} | {self.rounds} | {self.total.counted} | {len(self.problems)}"
 
 
-async def verify(kind: str, seed: int, until: float, rounds: int, kinds: Sequence[str]) -> Found:
-    """Run rounds with rising seeds until the time or their number is reached."""
-    runner, found, total = Runner(kind), [], Outcome()
-    await runner.start()
-    number = 0
-    try:
-        while number < rounds and (number == 0 or time.monotonic() < until):
-            outcome, strikes, ends = await round_of(seed + number, await runner.world(extras="cut" in kinds), kinds)
-            said = f"seed {seed + number}: {outcome.counted} ({_ends(ends)}); {', '.join(map(str, strikes))}"
-            print(said, *(f"  NOT HELD: {each}" for each in outcome.problems), sep="\n", flush=True)
-            found += [f"seed {seed + number}: {each}" for each in outcome.problems]
-            _add(total, outcome)
-            await (runner.leave() if outcome.problems else runner.mend())
-            number += 1
-    finally:
-        await runner.stop()
-    print(f"{number} rounds on {kind}: {total.counted}; {len(found)} problems", flush=True)
-    return Found(number, total, found)
+@dataclass(slots=True)
+class Verifier:
+    """Runs rounds on one broker, and replays their runs if it is asked to."""
+
+    runner: Runner
+    kinds: Sequence[str]
+    size: Size
+    replayed: Replayed | None
+    total: Outcome = field(default_factory=Outcome)
+    problems: list[str] = field(default_factory=list)
+    _runs: set[str] = field(default_factory=set)
+    """Ids of the runs that were not replayed yet."""
+
+    async def verify(self, seed: int, until: float, rounds: int) -> Found:
+        """Run rounds with rising seeds until the time or their number is reached."""
+        await self.runner.start()
+        number = 0
+        try:
+            while number < rounds and (number == 0 or time.monotonic() < until):
+                await self._round(seed + number)
+                number += 1
+            await self._replay()
+        finally:
+            await self.runner.stop()
+        print(f"{number} rounds: {self.total.counted}; {len(self.problems)} problems", flush=True)
+        return Found(number, self.total, self.problems)
+
+    async def _round(self, seed: int) -> None:
+        world = await self.runner.world(extras="cut" in self.kinds)
+        outcome, strikes, ends, runs = await round_of(seed, world, self.kinds, self.size)
+        print(f"seed {seed}: {outcome.counted} ({_ends(ends)}); {', '.join(map(str, strikes))}", flush=True)
+        self._note(outcome.problems, seed)
+        _add(self.total, outcome)
+        self._runs |= runs
+        if outcome.problems or len(self._runs) >= REPLAY_AT_ONCE:
+            await self._replay()
+        await (self.runner.leave() if outcome.problems else self.runner.mend())
+
+    async def _replay(self) -> None:
+        if self.replayed is not None and self._runs:
+            known = len(self.replayed.problems)
+            world = await self.runner.world(extras="cut" in self.kinds)
+            await replay_runs(world, self._runs, self.replayed)
+            print(self.replayed.counted, flush=True)
+            self._note(self.replayed.problems[known:], None)
+        self._runs.clear()
+
+    def _note(self, problems: Sequence[str], seed: int | None) -> None:
+        for each in problems:
+            print(f"  NOT HELD: {each}", flush=True)
+            self.problems.append(each if seed is None else f"seed {seed}: {each}")
 
 
 def _ends(ends: Counter[str]) -> str:
@@ -190,13 +247,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=None, help="at most so many rounds")
     parser.add_argument("--kafka", choices=BOTH, default="embedded")
     parser.add_argument("--faults", nargs="*", choices=list(KINDS), default=list(KINDS), help="kinds; default: all")
+    parser.add_argument("--tasks", type=int, default=USUAL.tasks, help="of a round")
+    parser.add_argument("--spread", type=float, default=USUAL.spread, help="seconds over which a round submits them")
+    parser.add_argument("--replay", action="store_true", help="decide everything again from the logs, and compare")
     parser.add_argument("--report", action="store_true", help="enter the result into docs/reports/faults.md")
     chosen = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if chosen.seed is None else chosen.seed
     rounds = chosen.rounds or (1 if chosen.minutes is None else sys.maxsize)
     began = time.monotonic()
     until = began + 60 * (chosen.minutes or 60)
-    found = asyncio.run(verify(chosen.kafka, seed, until, rounds, chosen.faults))
+    size, replayed = Size(chosen.tasks, chosen.spread), Replayed() if chosen.replay else None
+    verifier = Verifier(Runner(chosen.kafka), chosen.faults, size, replayed)
+    found = asyncio.run(verifier.verify(seed, until, rounds))
     if chosen.report:
         page.write(page.read() | {(chosen.kafka,): found.cells(time.monotonic() - began)}, ROWS)
     sys.exit(1 if found.problems else 0)
