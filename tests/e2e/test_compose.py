@@ -1,6 +1,7 @@
 """The processes of docker-compose.yml, from what its image holds, with its environment, against real servers here."""
 
 import asyncio
+import os
 import re
 from email import message_from_bytes, policy
 from urllib.parse import urlsplit
@@ -35,7 +36,9 @@ OF_THE_CONTAINER = {
 
 @pytest.fixture(scope="module")
 async def servers(own_kafka, tmp_path_factory):
-    async with started(tmp_path_factory.mktemp("compose"), {"WAGGLE_KAFKA": own_kafka}, services=[]) as stack:
+    async with started(
+        tmp_path_factory.mktemp("compose"), os.environ | {"WAGGLE_KAFKA": own_kafka}, services=[]
+    ) as stack:
         yield stack
 
 
