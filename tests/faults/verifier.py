@@ -128,7 +128,7 @@ class Round(NamedTuple):
     outcome: Outcome
     strikes: list[Strike]
     ends: Counter[str]
-    """How the runs ended."""
+    """Ends of the runs, counted."""
     runs: frozenset[str]
     """Their ids."""
 
