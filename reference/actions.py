@@ -412,6 +412,14 @@ ACTIONS = (
         _PEOPLE,
     ),
     Action(
+        "export the audit record",
+        ("GET /records/export",),
+        "audit export",
+        "export_records",
+        Absent("a log answers no queries; the record is made of it"),
+        _PEOPLE,
+    ),
+    Action(
         "sum up costs by the audit record",
         "GET /records/cost",
         "audit cost",

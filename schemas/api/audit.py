@@ -61,8 +61,8 @@ class AuditRow(Part):
     hash: str = Field(max_length=64, description="Hash of this row, which covers the one before.")
 
 
-class AuditQuestion(Part):
-    """Conditions that all rows of a page meet."""
+class AuditConditions(Part):
+    """Conditions that all rows of an answer meet."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=False)  # part of a request
 
@@ -80,6 +80,11 @@ class AuditQuestion(Part):
     arguments: Named | None = Field(None, description="Text within the arguments of a call; `*`: anything between.")
     system: bool = Field(False, description="Rows of no single tenant, as refused keys; for callers of all tenants.")
     contents: bool = Field(False, description="With contents: for the role `contents`, recorded in the audit.")
+
+
+class AuditQuestion(AuditConditions):
+    """Conditions that all rows of a page meet."""
+
     limit: int = Field(100, ge=1, le=500, description="Maximum rows on a page.")
     cursor: str | None = Field(None, pattern=r"^[0-9]{1,20}~[0-9]{1,20}$", description="`next_cursor` of a page.")
 

@@ -3,8 +3,15 @@
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 
+import httpx
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
+
+
+async def pieces_of(answer: httpx.Response) -> AsyncGenerator[bytes]:
+    """Yield the body of an answer as it arrives."""
+    async for chunk in answer.aiter_bytes():
+        yield chunk
 
 
 class Streamed(StreamingResponse):

@@ -59,6 +59,7 @@ NEEDS: Mapping[str, Needs] = {
     "release_claim": _any(Role.OPERATE),
     "list_audit": _any(Role.OPERATE),
     "find_records": _any(Role.AUDIT),
+    "export_records": _any(Role.AUDIT),
     "sum_costs": _any(Role.AUDIT),
     "follow_run": _STATE,
     "list_agents": _any(Role.VIEWER),

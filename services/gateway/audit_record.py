@@ -3,14 +3,14 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-from schemas.api.audit import AuditAnswer, AuditQuestion, AuditRow
+from schemas.api.audit import AuditAnswer, AuditConditions, AuditRow
 from shared.audit.finding import Answer, Found, Position, Question
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def question_of(query: AuditQuestion) -> Question:
+def question_of(query: AuditConditions) -> Question:
     """Return the question to the record."""
     plain = query.model_dump(exclude={"tenant", "system", "kind", "contents", "limit", "cursor"})
     return Question(kinds=tuple(query.kind), **plain)

@@ -146,6 +146,8 @@ class Gateway:
         if what == "stops":
             stopped = WorkStopped(scope=f"run:{RUN}", by=self.text[:200], reason=self.text, at=NOW)
             return httpx.Response(200, json=[stopped.model_dump(mode="json")])
+        if what == "audit/export":
+            return httpx.Response(200, text=f"{self.text}\n")
         if what == "agents":
             return httpx.Response(200, json=[])
         return httpx.Response(200, content=answers[what]().model_dump_json())

@@ -1,11 +1,9 @@
 """Contents of a run, each behind a link of its own: turns with prompts, the record, files; and who looked at them."""
 
-from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import Annotated, TypeAlias
 from urllib.parse import quote
 
-import httpx
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
@@ -23,7 +21,7 @@ from services.console.artefacts import (
 from services.console.gateway import Gateway, run_path
 from services.console.pages import page
 from services.console.routes.run import RunId, unknown_page
-from services.console.streamed import Streamed
+from services.console.streamed import Streamed, pieces_of
 from services.console.visitor import Visitor, VisitorDep
 
 router = APIRouter()
@@ -108,12 +106,7 @@ async def download(visitor: VisitorDep, run_id: RunId, sha256: Sha256) -> Respon
     async with AsyncExitStack() as opened:
         answer = await opened.enter_async_context(visitor.gateway.opened(f"/v1/files/{quote(sha256, safe='')}"))
         length = {"Content-Length": size} if (size := answer.headers.get("content-length")) else {}
-        return visitor.keep(Streamed(_pieces(answer), opened.pop_all(), download_headers(name) | length))
-
-
-async def _pieces(answer: httpx.Response) -> AsyncGenerator[bytes]:
-    async for chunk in answer.aiter_bytes():
-        yield chunk
+        return visitor.keep(Streamed(pieces_of(answer), opened.pop_all(), download_headers(name) | length))
 
 
 async def _name(gateway: Gateway, run_id: str, sha256: str) -> str:

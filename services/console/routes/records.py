@@ -1,5 +1,6 @@
 """The audit record: rows that match, one row with its place in the chain, and what calls cost."""
 
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -8,11 +9,13 @@ from starlette.responses import Response
 
 from schemas.api.audit import AuditAnswer
 from schemas.api.audit_costs import AuditCosts
+from services.console.artefacts import download_headers
 from services.console.gateway import GatewayFailure
 from services.console.pages import page
 from services.console.record import GROUPS, KINDS, RecordFilters, months
 from services.console.routes.run import unknown_page
 from services.console.run_filters import AGES
+from services.console.streamed import Streamed, pieces_of
 from services.console.visitor import VisitorDep
 
 router = APIRouter(prefix="/records")
@@ -43,6 +46,16 @@ async def list_records(
         failure = refused.error  # the role that contents need
     shown = {"answer": answer, "failure": failure, "filters": filters, "cursor": cursor}
     return page(visitor, "records.html", 200 if answer else 403, **shown, kinds=KINDS, ages=list(AGES))
+
+
+@router.get("/export")
+async def export_records(visitor: VisitorDep) -> Response:
+    """All rows that match as a download: lines of JSON, without contents."""
+    wanted = RecordFilters.given(visitor.request.query_params).wanted
+    async with AsyncExitStack() as opened:
+        answer = await opened.enter_async_context(visitor.gateway.opened("/v1/audit/export", wanted))
+        headers = download_headers(f"audit-{visitor.tenant or 'default'}.jsonl")
+        return visitor.keep(Streamed(pieces_of(answer), opened.pop_all(), headers))
 
 
 @router.get("/cost")

@@ -4,11 +4,14 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import StreamingResponse
 
-from schemas.api.audit import AuditAnswer, AuditQuestion
+from schemas.api.audit import AuditAnswer, AuditConditions, AuditQuestion
 from schemas.api.audit_costs import AuditCostQuestion, AuditCosts
+from services.gateway.access import Caller
 from services.gateway.audit import record_access
 from services.gateway.audit_costs import costs_of
+from services.gateway.audit_export import MEDIA_TYPE, first_page, lines_of
 from services.gateway.audit_record import answer_of, position_of, question_of
 from services.gateway.dependencies import CallerDep, PartsDep, Tenant
 from services.gateway.errors import Refused, error_responses
@@ -41,15 +44,31 @@ async def find_records(
 
     Contents, and a question by arguments, need the role `contents`, too, and are recorded in the audit.
     """
-    if query.system:
-        caller.act_for(EVERY)
-        tenant = SYSTEM
-    await _limit(parts, tenant)
-    if query.contents or query.arguments:
-        caller.need_also(Role.CONTENTS, "a question about contents")
-        await record_access(parts, caller, tenant, "audit", query.run or "", query.name or "")
+    tenant = await _permitted(parts, caller, tenant, query)
     answer = await find(record, tenant, question_of(query), query.limit, _position(query.cursor))
     return answer_of(answer, shown=query.contents)
+
+
+@router.get(
+    "/export",
+    summary="Export the audit record",
+    response_class=StreamingResponse,
+    responses={200: {"content": {MEDIA_TYPE: {}}, "description": "Rows, newest first, one JSON object a line."}},
+)
+async def export_records(
+    tenant: Tenant, query: Annotated[AuditConditions, Query()], parts: PartsDep, record: RecordDep, caller: CallerDep
+) -> StreamingResponse:
+    """All rows that meet the conditions, newest first, as they are on a page of `GET /v1/audit/records`.
+
+    An answer that breaks off before its end is incomplete. Contents need the role `contents`, too, and are recorded
+    in the audit once for the whole export.
+    """
+    tenant = await _permitted(parts, caller, tenant, query)
+    question = question_of(query)
+    first = await first_page(record, tenant, question)
+    lines = lines_of(record, tenant, question, first, shown=query.contents)
+    headers = {"Content-Disposition": f'attachment; filename="audit-{tenant}.jsonl"', "Cache-Control": "no-store"}
+    return StreamingResponse(lines, media_type=MEDIA_TYPE, headers=headers)
 
 
 @router.get("/cost", summary="Sum up costs by the audit record")
@@ -66,6 +85,18 @@ async def sum_costs(
     except ValueError as wrong:
         action = "give a `month`, or a `since` that is before `until`"
         raise Refused(422, "invalid_request", f"query.{wrong}", action=action) from None
+
+
+async def _permitted(parts: Parts, caller: Caller, tenant: str, query: AuditConditions) -> str:
+    """Return the chain that the caller may ask. Raises Refused 403 and 429; records a look at contents."""
+    if query.system:
+        caller.act_for(EVERY)
+        tenant = SYSTEM
+    await _limit(parts, tenant)
+    if query.contents or query.arguments:
+        caller.need_also(Role.CONTENTS, "a question about contents")
+        await record_access(parts, caller, tenant, "audit", query.run or "", query.name or "")
+    return tenant
 
 
 async def _limit(parts: Parts, tenant: str) -> None:

@@ -388,6 +388,14 @@ async def test_filters_and_the_cursor_reach_the_gateway_and_stay_in_every_link(g
     assert "still being indexed" in page
 
 
+async def test_the_record_is_a_download_with_the_filters_of_the_page(visit):
+    page = (await visit.open("/records?kind=verdict&verdict=deny")).text
+    assert 'href="/records/export?kind=verdict&amp;verdict=deny" download' in page
+    answer = await visit.open("/records/export?kind=verdict&verdict=deny")
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 async def test_a_filter_that_the_gateway_refuses_is_explained_on_the_page(gateway, visit):
     gateway.refuse = (422, ErrorInfo(code="invalid_request", message="query.agent: no such name"))
     answer = await visit.open("/runs?agent=No%20Slug")
