@@ -112,12 +112,16 @@ async def parts(kafka, tmp_path_factory):
 
 
 class started:  # noqa: N801 -- reads as a sentence
-    """A stack for as long as a block. Without `services`: all but the notifier, which reads every topic."""
+    """A stack for as long as a block. Without `services`: all but the notifier and the evaluator, which sees a sample."""
 
     def __init__(self, root: Path, environment: dict, services: list[str] | None = None) -> None:
         clear = {"WAGGLE_SEAL": "false"}  # tests look into topics; those of sealing switch it on
         prefix = {"WAGGLE_TOPIC_PREFIX": f"t{uuid4().hex[:8]}."}
-        wanted = [name for name in service_names(ROOT) if name != "notifier"] if services is None else services
+        wanted = (
+            [name for name in service_names(ROOT) if name not in ("notifier", "evaluator")]
+            if services is None
+            else services
+        )
         self.stack = Stack(root, environment=clear | environment | prefix, services=wanted)
 
     async def __aenter__(self) -> Stack:

@@ -14,6 +14,8 @@ from tests.support.otlp import drawn, tree
 from tests.traces import jaeger
 
 EXPECTED = Path(__file__).with_name("demo.txt")
+UNSAMPLED = Path(__file__).with_name("evaluation.toml")
+"""Rules that evaluate no run: by default, chance decides if the trace has the spans of an evaluation."""
 
 Edge = tuple[str, str]
 """Names of a span and of its parent. What follows steps that ran at once hangs below the one that ended last."""
@@ -36,7 +38,8 @@ def main() -> None:
 
 def demo(otlp: str) -> str:
     """Run the demo, exporting; the run's id."""
-    environment = os.environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": otlp, "OTEL_BSP_SCHEDULE_DELAY": "200"}
+    exporting = {"OTEL_EXPORTER_OTLP_ENDPOINT": otlp, "OTEL_BSP_SCHEDULE_DELAY": "200"}
+    environment = os.environ | exporting | {"WAGGLE_EVALUATION": str(UNSAMPLED)}
     command = [sys.executable, "-m", "services.cli", "demo"]
     shown = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=300).stdout
     time.sleep(1.0)  # the stack has stopped and exported; Jaeger stores in batches
