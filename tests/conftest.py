@@ -112,7 +112,7 @@ async def parts(kafka, tmp_path_factory):
 
 
 class started:  # noqa: N801 -- reads as a sentence
-    """A stack for as long as a block. Without `services`: all but the notifier and the evaluator, which sees a sample."""
+    """A stack for as long as a block. Without `services`: all but the notifier and the evaluator, which samples."""
 
     def __init__(self, root: Path, environment: dict, services: list[str] | None = None) -> None:
         clear = {"WAGGLE_SEAL": "false"}  # tests look into topics; those of sealing switch it on
