@@ -12,7 +12,7 @@ from opentelemetry.util.types import AttributeValue
 from schemas.versions import Versions
 from shared.telemetry import conventions as c
 from shared.telemetry import traces
-from shared.telemetry.contents import set_content, set_messages
+from shared.telemetry.contents import latest, set_content, set_messages, set_prompt
 
 _at_work: ContextVar[Mapping[str, AttributeValue]] = ContextVar("at_work", default={})  # noqa: B039 -- never changed
 """Agent, step and turn at work, for the spans of model and tool calls."""
@@ -36,7 +36,11 @@ def invoking_agent(
         c.HOP: hop,
         **({c.HANDED_BY: handed_by} if handed_by else {}),
     }
-    before = _at_work.set({c.GEN_AI_AGENT: name, c.STEP: step})
+    at_work: dict[str, AttributeValue] = {c.GEN_AI_AGENT: name, c.STEP: step}
+    if latest():
+        attributes[c.GEN_AI_AGENT_VERSION] = versions.agent
+        at_work[c.GEN_AI_CONVERSATION] = run_id
+    before = _at_work.set(at_work)
     try:
         with traces.spanning(f"{c.INVOKE_AGENT} {name}", attributes) as span:
             yield span
@@ -93,14 +97,15 @@ def chatting(
     if port:
         attributes[c.SERVER_PORT] = port
     with traces.spanning(f"{c.CHAT} {model}", attributes, SpanKind.CLIENT) as span:
-        set_messages(span, c.GEN_AI_INPUT_MESSAGES, chat)
+        set_prompt(span, chat)
         yield span
 
 
 def record_reply(span: Span, model: str, finish_reason: str, message: Mapping[str, Any]) -> None:
     """Record a model's reply."""
     span.set_attributes({c.GEN_AI_RESPONSE_MODEL: model, c.GEN_AI_FINISH_REASONS: [finish_reason]})
-    set_messages(span, c.GEN_AI_OUTPUT_MESSAGES, [message])
+    ended = {"finish_reason": finish_reason} if latest() else {}
+    set_messages(span, c.GEN_AI_OUTPUT_MESSAGES, [{**message, **ended}])
 
 
 def record_handed_over(span: Span, to: str | None) -> None:

@@ -10,11 +10,32 @@ from typing import Any
 
 from opentelemetry.trace import Span
 
+from shared.telemetry import conventions as c
+
 CONTENTS = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """Environment variable: `true` puts prompts, replies, arguments and results on spans."""
 
+OPT_IN, LATEST = "OTEL_SEMCONV_STABILITY_OPT_IN", "gen_ai_latest_experimental"
+"""Environment variable with a comma-separated list, and the value in it that asks for the latest GenAI conventions."""
+
 MOST_CONTENT = 16_000
 """Characters of content in one attribute."""
+
+
+def latest() -> bool:
+    """Return True if spans are to follow the latest GenAI conventions, beyond what is there by default."""
+    return LATEST in (each.strip() for each in os.environ.get(OPT_IN, "").split(","))
+
+
+def set_prompt(span: Span, chat: Sequence[Mapping[str, Any]]) -> None:
+    """Set the messages to a model; by the latest conventions the system's apart from the others."""
+    apart = latest()
+    system = [each for each in chat if apart and each["role"] == "system"]
+    set_messages(span, c.GEN_AI_INPUT_MESSAGES, [each for each in chat if each not in system])
+    if _captured(span) and system:
+        share = MOST_CONTENT // len(system)
+        parts = [part for each in system for part in _parts(each, share)]
+        span.set_attribute(c.GEN_AI_SYSTEM_INSTRUCTIONS, json.dumps(parts, ensure_ascii=False))
 
 
 def set_content(span: Span, name: str, text: str) -> None:
@@ -32,7 +53,12 @@ def set_messages(span: Span, name: str, chat: Sequence[Mapping[str, Any]]) -> No
 
 
 def _serialised(chat: Sequence[Mapping[str, Any]], share: int) -> str:
-    return json.dumps([{"role": each["role"], "parts": _parts(each, share)} for each in chat], ensure_ascii=False)
+    return json.dumps([_message(each, share) for each in chat], ensure_ascii=False)
+
+
+def _message(message: Mapping[str, Any], share: int) -> dict[str, Any]:
+    ended = {"finish_reason": message["finish_reason"]} if "finish_reason" in message else {}
+    return {"role": message["role"], "parts": _parts(message, share)} | ended
 
 
 def _redacted(text: str) -> str:

@@ -6,9 +6,10 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from schemas.budget import Usage
+from schemas.versions import Versions
 from shared.llm import Reply, ToolRequest
 from shared.telemetry import agent_spans, traces
-from shared.telemetry.contents import CONTENTS, MOST_CONTENT
+from shared.telemetry.contents import CONTENTS, MOST_CONTENT, OPT_IN
 
 USAGE = Usage()
 CALL = ToolRequest(id="c1", name="add", arguments='{"a": 1}')
@@ -45,6 +46,32 @@ def test_prompts_calls_and_results_are_messages_with_parts(said):
         {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "3"}]},
     ]
     assert json.loads(told["gen_ai.output.messages"]) == [{"role": "assistant", "parts": [WRITTEN_CALL]}]
+
+
+def test_by_opt_in_instructions_are_apart_and_replies_have_their_finish_reason(said, monkeypatch):
+    monkeypatch.setenv(OPT_IN, "http, gen_ai_latest_experimental")
+    told = said(CHAT, WANTS_A_TOOL)
+    assert json.loads(told["gen_ai.system_instructions"]) == [{"type": "text", "content": "Calculate."}]
+    assert [each["role"] for each in json.loads(told["gen_ai.input.messages"])] == ["user", "assistant", "tool"]
+    assert json.loads(told["gen_ai.output.messages"]) == [
+        {"role": "assistant", "parts": [WRITTEN_CALL], "finish_reason": "tool_calls"}
+    ]
+    assert "gen_ai.system_instructions" not in said(CHAT, WANTS_A_TOOL, wanted="")
+
+
+@pytest.mark.parametrize(("asked", "wanted"), [("gen_ai_latest_experimental", True), ("http", False)])
+def test_by_opt_in_every_span_of_an_agent_names_the_run_and_its_own_the_version(monkeypatch, asked, wanted):
+    monkeypatch.setattr(traces, "_tracer", TracerProvider().get_tracer("test"))
+    monkeypatch.setenv(OPT_IN, asked)
+    versions = Versions(agent="1+a", prompt="1+p", tools="1+t")
+    with (
+        agent_spans.invoking_agent("data", "run-1", "s", "h", versions) as agent,
+        agent_spans.chatting("m", 10, CHAT, None, None) as chat,
+        agent_spans.executing_tool("add", "c1", "{}", replay=False) as tool,
+    ):
+        pass
+    assert agent.attributes.get("gen_ai.agent.version") == ("1+a" if wanted else None)
+    assert [each.attributes.get("gen_ai.conversation.id") for each in (chat, tool)] == ["run-1" if wanted else None] * 2
 
 
 def test_long_contents_are_cut_off_and_stay_json(said):
