@@ -71,7 +71,7 @@ NEEDS: Mapping[str, Needs] = {
     "carry_out_run": _any(Role.DECIDE),
     "cancel_run": _any(Role.SUBMIT, Role.OPERATE),
     "say_to_run": _any(Role.SUBMIT),
-    "give_feedback": _any(Role.SUBMIT),
+    "give_feedback": _any(Role.SUBMIT, Role.DECIDE),
     "pause_run": _any(Role.OPERATE),
     "resume_run": _any(Role.OPERATE),
     "list_sessions": _any(Role.VIEWER),

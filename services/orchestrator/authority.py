@@ -49,17 +49,17 @@ class Authority:
 
     async def check(self, delivery: Delivery) -> None:
         """Raise TerminalError, with a code of the table above, for an order without authority."""
-        role = SIGNED.get(type(delivery.message))
-        if role is None:
+        roles = SIGNED.get(type(delivery.message))
+        if roles is None:
             return
         assert isinstance(delivery.message, Command), "all signed messages name their author"
         try:
-            await self._check(delivery, delivery.message, role)
+            await self._check(delivery, delivery.message, roles)
         except TerminalError as refused:
             self.metrics.decisions_refused.labels(refused.code).inc()
             raise
 
-    async def _check(self, delivery: Delivery, order: Command, role: Role) -> None:
+    async def _check(self, delivery: Delivery, order: Command, roles: frozenset[Role]) -> None:
         headers = _headers(delivery)
         if self.unsigned and (SIGNATURE not in headers or self.principals is None):
             return
@@ -68,7 +68,7 @@ class Authority:
         if self.principals is None:
             raise _refusal("unknown_signer", "WAGGLE_KEYS names no file with public keys")
         said = _verify(headers, delivery.raw.value or b"", self.principals)
-        _allow(self.principals, headers[SIGNER], order, role)
+        _allow(self.principals, headers[SIGNER], order, roles)
         await self._check_age(delivery, said)
 
     async def _check_age(self, delivery: Delivery, said: bytes) -> None:
@@ -97,13 +97,13 @@ def _verify(headers: dict[str, str], value: bytes, principals: Principals) -> by
     return said
 
 
-def _allow(principals: Principals, signer: str, order: Command, role: Role) -> None:
-    """Check that the author has the role and the tenant, and signed it, or a service that authenticated the author."""
+def _allow(principals: Principals, signer: str, order: Command, roles: frozenset[Role]) -> None:
+    """Check that the author has a role and the tenant, and signed it, or a service that authenticated the author."""
     if order.by != signer and signer not in map(signing_name, principals.services):
         raise _refusal("not_allowed", f"`{signer}` signed an order in the name of another person")
     person = principals.named(order.by)
-    if person is None or role not in person.roles:
-        raise _refusal("not_allowed", f"its author does not have the role {role}")
+    if person is None or roles.isdisjoint(person.roles):
+        raise _refusal("not_allowed", f"its author does not have the role {' or '.join(sorted(roles))}")
     if not person.acts_for(order.tenant):
         raise _refusal("not_allowed", f"its author may not act for tenant `{order.tenant}`")
 

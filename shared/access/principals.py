@@ -83,11 +83,13 @@ def with_included(roles: Iterable[Role]) -> tuple[Role, ...]:
     return tuple(dict.fromkeys(each for role in roles for each in (role, *INCLUDES.get(role, ()))))
 
 
-SIGNED: Mapping[type[Message], Role] = {
-    **dict.fromkeys((HumanDecided, WithdrawAnswer, DelegateQuestion, CarryOut), Role.DECIDE),
-    **dict.fromkeys((AddMessage, Feedback), Role.SUBMIT),
+SIGNED: Mapping[type[Message], frozenset[Role]] = {
+    **dict.fromkeys((HumanDecided, WithdrawAnswer, DelegateQuestion, CarryOut), frozenset({Role.DECIDE})),
+    AddMessage: frozenset({Role.SUBMIT}),
+    Feedback: frozenset({Role.SUBMIT, Role.DECIDE}),
 }
-"""Orders that may permit acting calls, and the role they require: over Kafka they carry a signature."""
+"""Orders that may permit acting calls, or that others rely on, and the roles of which each requires one: over Kafka
+they carry a signature."""
 
 
 def checked_issuer(address: str) -> str:

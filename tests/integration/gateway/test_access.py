@@ -79,6 +79,7 @@ REQUESTS = {
     "release_claim": ("POST", "/v1/claims/release", {"json": ORDER | {"resource": "customer 42"}}),
     "list_audit": ("GET", "/v1/audit", {}),
     "find_records": ("GET", "/v1/audit/records", {}),
+    "export_records": ("GET", "/v1/audit/export", {}),
     "sum_costs": ("GET", "/v1/audit/cost", {}),
     "list_agents": ("GET", "/v1/agents", {}),
     "show_costs": ("GET", "/v1/costs", {}),
@@ -110,6 +111,7 @@ ACTING_OR_LISTING = (
     *("list_runs", "list_sessions", "list_approvals", "list_audit", "list_claims", "act_on_runs", "show_costs"),
     *("count_runs", "list_memories", "search_memories", "forget_selection", "list_forgettings"),
     "find_records",
+    "export_records",
     "sum_costs",
 )
 """Routes that find nothing of their own tenant missing."""
