@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from prometheus_client import CollectorRegistry
 
-from schemas.approval import CarryOut, PauseRun
+from schemas.approval import CarryOut, Feedback, PauseRun
 from schemas.timer import TimerSet
 from services.orchestrator.authority import Authority
 from services.orchestrator.settings import OrchestratorSettings
@@ -75,6 +75,20 @@ async def test_a_decision_signed_by_a_person_with_the_role_is_obeyed(authority, 
     assert await code_of(authority, received(order, signers.headers(order))) == "obeyed"
     made = CarryOut(run_id="run-1", tenant="default", by=ADA, digest="0" * 64)
     assert await code_of(authority, received(made, signers.headers(made))) == "obeyed"
+
+
+@pytest.mark.parametrize(
+    ("name", "signer", "code"),
+    [
+        ("bob", "bob", "obeyed"),  # submits
+        ("system", "services/gateway", "obeyed"),  # decides
+        ("eve", "eve", "not_allowed"),  # of another tenant
+        ("nobody", "services/gateway", "not_allowed"),
+    ],
+)
+async def test_feedback_needs_a_person_of_the_tenant_who_submits_or_decides(authority, signers, name, signer, code):
+    given = Feedback(run_id="run-1", tenant="default", by=name, solved=True)
+    assert await code_of(authority, received(given, signers.headers(given, signer=signer))) == code
 
 
 async def test_a_decision_signed_by_the_gateway_for_a_person_with_the_role_is_obeyed(authority, signers):
