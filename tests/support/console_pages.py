@@ -152,6 +152,7 @@ NO_PAGES: Mapping[str, str] = {
     "/conversation-live/{session:path}": "a stream",
     "/inbox/live": "a stream",
     "/runs/{run_id}/files/{sha256}/image": "an image",
+    "/records/export": "a download",
     "/runs/{run_id}/files/{sha256}/download": "a download",
     "/login/provider": "leads to the identity provider: test_provider_login.py",
     "/login/callback": "leads on from there: test_provider_login.py",

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from schemas.memory import MemoryKind
 from schemas.memory_log import ForgettingOrdered, MemoryForgotten, MemoryKept
-from services.memory import ended
 from services.memory.recording import send
 from services.memory.session_view import SessionView
 from shared import archive
@@ -19,6 +18,7 @@ from shared.bus.admin import read_topic
 from shared.memory import MemoryStore, Selection
 from shared.memory.tables import OWNED, TABLES, VECTORS
 from shared.memory.view import MemoryView
+from shared.service import ended_runs
 from shared.service.ended_runs import EndedRuns
 from shared.service.outages import through_outages
 from tests.support.embedders import Numbered
@@ -113,7 +113,7 @@ async def test_a_run_whose_beginning_another_process_read_gives_the_same_memorie
     if from_redis:
         await on_blackboard(sentinel, run)
         monkeypatch.setattr(EndedRuns, "_of_log", refuse)
-    monkeypatch.setattr(ended, "LARGEST", 0)
+    monkeypatch.setattr(ended_runs, "LARGEST", 0)
     async with remembering(settings, sentinel, group="again"):
         await until(holds(memories, 2))
     assert await memories.dump("acme") == before
